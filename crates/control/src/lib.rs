@@ -1,0 +1,1 @@
+//! The decisions: pure functions of values, with no clock, no randomness and no I/O.

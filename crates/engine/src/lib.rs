@@ -1,0 +1,1 @@
+//! The loop: observe, decide, ask the keeper.

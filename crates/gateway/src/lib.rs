@@ -1,0 +1,1 @@
+//! The data plane: a proxy whose every choice asks control::route.

@@ -1,0 +1,1 @@
+//! What is remembered: an append-only, checked record.

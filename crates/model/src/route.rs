@@ -1,0 +1,224 @@
+//! The route table: everything a gateway needs in order to serve, as one immutable value.
+//!
+//! The engine makes it, the keeper keeps its last edition (as JSON in a memfd named [`ROUTES`]), every gateway takes it
+//! from there, so that a gateway can start and serve with no engine alive.
+
+use crate::{EdgeId, Millis, ReplicaId, RevisionId};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, net::SocketAddr};
+
+/// The name under which the keeper keeps the last edition of the table.
+pub const ROUTES: &str = "routes";
+
+/// One edition of all routes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteTable {
+    /// Grows by one with each edition; a gateway never goes back to a lower one.
+    pub edition: u64,
+    /// The listeners to serve; one that is missing here is no longer served (its connections are drained).
+    pub listeners: Vec<Listener>,
+    /// What the ingress listeners serve, by host.
+    pub hosts: Vec<Host>,
+    /// Where each service can be reached.
+    pub services: BTreeMap<String, Backend>,
+}
+
+/// A socket that the keeper owns and gateways accept from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// The name under which the keeper keeps the socket.
+    pub name: String,
+    /// What comes in there.
+    pub entry: Entry,
+}
+
+/// Who calls through a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Entry {
+    /// Clients from outside; routed by host and path.
+    Ingress {
+        /// PEM files of certificate chain and key, where the listener ends TLS.
+        tls: Option<Tls>,
+    },
+    /// One service calling another: everything goes to `to`.
+    Edge(EdgeId),
+}
+
+/// A certificate, by its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// PEM file of the chain, the host's own certificate first.
+    pub certificate: String,
+    /// PEM file of the private key.
+    pub key: String,
+}
+
+/// The paths of one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Host {
+    /// A name, `*.name` for one label before it, or `*` for every host. Lower case, no port.
+    pub name: String,
+    /// The longest path that fits wins; paths fit by whole segments, as Kubernetes' `pathType: Prefix`.
+    pub paths: Vec<Path>,
+    /// How many requests a client may make; `None` is no limit.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// One path of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Path {
+    /// Begins with `/`.
+    pub prefix: String,
+    /// The service that answers.
+    pub service: String,
+    /// A limit of this path alone, beside the host's.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// A token bucket: GCRA with a burst of `requests`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// So many requests (at least 1) …
+    pub requests: u32,
+    /// … in so long (at least 1 ms).
+    pub per: Millis,
+    /// What is counted apart.
+    pub by: LimitBy,
+}
+
+/// Whose requests are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LimitBy {
+    /// Each client address for itself (an IPv6 client by its /64).
+    Client,
+    /// Each value of this request header for itself.
+    Header(String),
+    /// Everybody together.
+    Everyone,
+}
+
+/// A service, as a gateway sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// Every replica that may be sent requests, and those that are being drained.
+    pub replicas: Vec<Endpoint>,
+    /// What is spoken to the replicas.
+    pub protocol: Protocol,
+    /// Time-outs and limits.
+    pub limits: Limits,
+    /// A cookie that keeps a client on its replica, where asked for.
+    pub sticky: Option<Sticky>,
+    /// Retries, and when a replica is left out for a while.
+    pub resilience: Resilience,
+}
+
+/// The protocol towards replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Protocol {
+    /// HTTP/1.1 (and whatever it is upgraded to).
+    #[default]
+    Http1,
+    /// HTTP/2 with prior knowledge (gRPC).
+    H2c,
+}
+
+/// One replica, as a gateway sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// Its identity; live figures (in-flight, latency) belong to it across editions.
+    pub id: ReplicaId,
+    /// The version that it runs.
+    pub revision: RevisionId,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether new requests may go there; `false` while it is drained.
+    pub serving: bool,
+    /// Relative share of new requests, 0..=1000; 1000 is a full one. 0 gets none.
+    pub weight: u16,
+    /// The keeper's id of the process, whose pidfd tells of its death: the kept descriptor is `pidfd/<process>`.
+    pub process: String,
+}
+
+/// Time-outs and limits of a service. None of them can be switched off; each has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Until a connection to a replica stands. Default 1 s.
+    pub connect: Millis,
+    /// Until the head of the answer is there, retries included. Default 60 s.
+    pub response: Millis,
+    /// Without a byte in either direction. Default 300 s.
+    pub idle: Millis,
+    /// The largest request body, in bytes. Default 64 MiB.
+    pub body_bytes_max: u64,
+    /// How long a request waits for a replica to become ready before it gets 503. Default 10 s.
+    pub hold: Millis,
+    /// How many requests wait so. Default 1,000; one more gets 503 at once.
+    pub held_max: u32,
+    /// How many requests may be in flight for each serving replica; one more is shed with 503. Default 1,024.
+    pub in_flight_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Millis(1000),
+            response: Millis::from_secs(60),
+            idle: Millis::from_secs(300),
+            body_bytes_max: 64 << 20,
+            hold: Millis::from_secs(10),
+            held_max: 1000,
+            in_flight_max: 1024,
+        }
+    }
+}
+
+/// Keeps a client on its replica by a cookie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sticky {
+    /// The cookie's name.
+    pub cookie: String,
+}
+
+/// Retries, and when a replica is left out for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Resilience {
+    /// Tries of one request in all; each on another replica. Default 3; 1 is none.
+    pub tries_max: u8,
+    /// Retries that are allowed for each 100 requests. Default 20.
+    pub retry_percent: u8,
+    /// Retries a second that are always allowed. Default 10.
+    pub retry_floor: u16,
+    /// Failures in a row (refused, reset, 502, 503, 504) after which a replica is left out. Default 5.
+    pub eject_after: u16,
+    /// How long it is left out the first time; doubles up to 10 times as long. Default 5 s.
+    pub eject_for: Millis,
+    /// How long a new replica takes to reach its full share. Default 1 s; 0 is at once.
+    pub slow_start: Millis,
+}
+
+impl Default for Resilience {
+    fn default() -> Self {
+        Self {
+            tries_max: 3,
+            retry_percent: 20,
+            retry_floor: 10,
+            eject_after: 5,
+            eject_for: Millis::from_secs(5),
+            slow_start: Millis::from_secs(1),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Experiments, one for each kind of promise.

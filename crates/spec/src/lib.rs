@@ -1,0 +1,1 @@
+//! From the text of plimsoll.yaml to a checked System, with diagnostics.

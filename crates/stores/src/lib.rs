@@ -1,0 +1,1 @@
+//! How each kind of store is started, made ready and formed.

@@ -1,0 +1,82 @@
+//! What a gateway tells: its figures, to whoever connects to its socket (the engine, `plimsoll status`).
+//!
+//! A client connects to `Place::gateway_socket(id)` (a `SOCK_SEQPACKET`), sends [`Ask`]s and gets one [`Figures`] for each.
+//! Counters only grow; whoever reads them takes differences. They start at zero with each gateway process (`epoch`).
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What can be asked of a gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Ask {
+    /// All figures, now.
+    Figures,
+    /// Stop accepting, finish what is in flight, and end (for an upgrade).
+    Retire {
+        /// Longest wait, in milliseconds.
+        grace_ms: u64,
+    },
+}
+
+/// The figures of one gateway.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Figures {
+    /// [`crate::VERSION`] of the gateway.
+    pub version: u32,
+    /// When the gateway started (microseconds since the Unix epoch): other counters, if it changes.
+    pub epoch: u64,
+    /// The edition of the route table that it serves.
+    pub edition: u64,
+    /// Connections that clients have open.
+    pub connections: u64,
+    /// By replica (`web-3`).
+    pub replicas: BTreeMap<String, ReplicaFigures>,
+    /// By route: `host/prefix` for the ingress, `from->to` for an edge.
+    pub routes: BTreeMap<String, RouteFigures>,
+    /// By service: requests that wait for a replica now.
+    pub held: BTreeMap<String, u64>,
+}
+
+/// What one replica did for this gateway.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReplicaFigures {
+    /// Requests that it has not answered to the end yet.
+    pub in_flight: u64,
+    /// Requests that it got.
+    pub requests: u64,
+    /// Answers 5xx, and requests that it did not answer (refused, reset, timed out).
+    pub errors: u64,
+    /// Time until the head of its answers, exponentially weighted, in microseconds.
+    pub latency_ewma_us: u64,
+    /// Counts of answers by time until the end, in the buckets of [`BUCKETS_US`], the last one beyond them all.
+    pub latency: Vec<u64>,
+    /// Left out at the moment because it failed too often.
+    pub ejected: bool,
+    /// Its process is gone, as its pidfd told.
+    pub gone: bool,
+}
+
+/// What one route did.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RouteFigures {
+    /// Requests.
+    pub requests: u64,
+    /// Answers by class: `2xx` … `5xx`.
+    pub statuses: BTreeMap<String, u64>,
+    /// Tries beyond the first.
+    pub retries: u64,
+    /// Requests refused because of load or a rate limit.
+    pub shed: u64,
+    /// Counts of answers by time until the end, in the buckets of [`BUCKETS_US`], the last one beyond them all.
+    pub latency: Vec<u64>,
+}
+
+/// Upper bounds of the latency buckets, in microseconds.
+pub const BUCKETS_US: [u64; 22] = [
+    100, 200, 350, 500, 750, 1_000, 2_000, 3_500, 5_000, 7_500, 10_000, 20_000, 35_000, 50_000, 75_000, 100_000, 200_000,
+    350_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
+];

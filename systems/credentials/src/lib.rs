@@ -1,0 +1,1 @@
+//! The credentials management system: usernames, registrations, sessions.
