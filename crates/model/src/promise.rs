@@ -1,0 +1,175 @@
+//! A promise: a number that can be checked.
+
+use crate::{Millis, Rate, Ratio};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One promise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Promise {
+    /// What is promised.
+    pub kind: Kind,
+    /// How it is asked for; the default is a GET of the route, any 2xx or 3xx being right.
+    pub request: Option<Request>,
+    /// How it is measured; every part has a default, chosen by the experiment and told in its result.
+    pub load: Load,
+    /// Its line in the file.
+    pub line: Option<u32>,
+}
+
+/// The kinds of promise. `prove` has one experiment for each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// Answers come within a time.
+    Latency {
+        /// The path, as clients see it.
+        route: String,
+        /// Bounds by percentile in tenths: 950 is p95.
+        percentiles: BTreeMap<u16, Millis>,
+    },
+    /// So many requests a second are answered rightly.
+    Throughput {
+        /// The path.
+        route: String,
+        /// At least.
+        rate: Rate,
+    },
+    /// So many users at once are answered rightly within a time.
+    Concurrency {
+        /// The path.
+        route: String,
+        /// At the same instant.
+        users: u32,
+        /// All of them.
+        within: Millis,
+        /// The name of a latency promise that must hold meanwhile.
+        unhurt: Option<String>,
+    },
+    /// This share of requests is answered rightly while replicas are killed.
+    Availability {
+        /// The path; `None` is the first path of the ingress.
+        route: Option<String>,
+        /// At least.
+        ratio: Ratio,
+    },
+    /// A killed replica is unrouted and replaced.
+    Failover {
+        /// The service.
+        service: String,
+        /// From its death until its replacement serves.
+        max: Millis,
+    },
+    /// Engine and gateway are killed under load and nothing but requests in flight is lost.
+    Survival {
+        /// The path; `None` is the first path of the ingress.
+        route: Option<String>,
+    },
+    /// No more than so much data is lost with a store.
+    RecoveryPoint {
+        /// The store.
+        store: String,
+        /// At most.
+        max: Millis,
+    },
+    /// A store serves again within a time.
+    RecoveryTime {
+        /// The store.
+        store: String,
+        /// At most.
+        max: Millis,
+    },
+    /// A release is taken back within a time.
+    Rollback {
+        /// At most.
+        max: Millis,
+    },
+    /// It costs no more than so much.
+    Cost {
+        /// Hundredths of the currency, a month.
+        per_month_cents: u64,
+        /// `USD`.
+        currency: String,
+        /// The name of the table of prices.
+        prices: String,
+    },
+}
+
+impl Kind {
+    /// The key that stands for it in the file.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Latency { .. } => "latency",
+            Self::Throughput { .. } => "throughput",
+            Self::Concurrency { .. } => "concurrency",
+            Self::Availability { .. } => "availability",
+            Self::Failover { .. } => "failover",
+            Self::Survival { .. } => "survival",
+            Self::RecoveryPoint { .. } => "recoveryPoint",
+            Self::RecoveryTime { .. } => "recoveryTime",
+            Self::Rollback { .. } => "rollback",
+            Self::Cost { .. } => "cost",
+        }
+    }
+}
+
+/// A request to be made many times. Path, header values and body may hold `{n}` (a running number), `{uuid}` and
+/// `{random:N}` (a number below N).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Request {
+    /// Default `GET`.
+    pub method: String,
+    /// Default: the promise's route.
+    pub path: Option<String>,
+    /// The `Host` to ask for; default: the first host of the ingress that serves the path.
+    pub host: Option<String>,
+    /// Further headers.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: Option<String>,
+    /// Statuses that are right; empty is any 2xx or 3xx.
+    pub status: Vec<u16>,
+    /// Made once before the others, its answer being used by them (`{login.token}`): a sign-in.
+    pub login: Option<Box<Login>>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            method: "GET".into(),
+            path: None,
+            host: None,
+            headers: BTreeMap::new(),
+            body: None,
+            status: Vec::new(),
+            login: None,
+        }
+    }
+}
+
+/// A sign-in that is made once, before the requests that need it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Login {
+    /// The sign-in.
+    pub request: Request,
+    /// A JSON pointer into its answer (`/token`); what stands there replaces `{login}` in the other requests.
+    pub token: String,
+}
+
+/// How a promise is measured. `None`: the experiment chooses.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Load {
+    /// Requests a second, open loop.
+    pub rate: Option<Rate>,
+    /// How long.
+    pub duration: Option<Millis>,
+    /// Connections at most.
+    pub connections: Option<u32>,
+    /// Kills, for promises under faults.
+    pub kills: Option<u32>,
+}

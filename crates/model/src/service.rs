@@ -1,0 +1,127 @@
+//! A service: one kind of process, run as one or more replicas.
+
+use crate::{
+    Bytes, MilliCpu, Millis,
+    autoscaling::Autoscaling,
+    probe::{Handler, Probes},
+    rollout::Rollout,
+    route::{Limits, Protocol, Resilience, Sticky},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A service, with every default filled in.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Service {
+    /// Program and arguments; variables (`$(PORT)`) are not yet replaced. Empty only if the service has just an image.
+    pub command: Vec<String>,
+    /// What runs where containers do.
+    pub image: Option<String>,
+    /// How what runs is made.
+    pub build: Option<Build>,
+    /// Working directory, relative to the file's folder; `None` is that folder.
+    pub dir: Option<String>,
+    /// The container's port. Here each replica gets a port of its own, told in `PORT`. `None`: it takes no requests.
+    pub port: Option<u16>,
+    /// What is spoken at that port.
+    pub protocol: Protocol,
+    /// Environment; values may hold variables (`$(PORT)`, `$(secret:NAME)`).
+    pub env: BTreeMap<String, String>,
+    /// Stores and services that must be ready first, and whose address it is told.
+    pub uses: Vec<Link>,
+    /// Services whose address it is told without waiting for them.
+    pub calls: Vec<Link>,
+    /// Startup, liveness and readiness.
+    pub probes: Probes,
+    /// Requests and limits.
+    pub resources: Resources,
+    /// How many replicas, when no autoscaling owns that number.
+    pub replicas: u32,
+    /// Who owns the number of replicas, if not `replicas`.
+    pub autoscaling: Option<Autoscaling>,
+    /// How a new version comes in.
+    pub rollout: Rollout,
+    /// Who it runs as, and what it may do.
+    pub security: Security,
+    /// How long it may take to end after SIGTERM. Default 30 s.
+    pub termination_grace: Millis,
+    /// Run before SIGTERM, within the same grace.
+    pub pre_stop: Option<Handler>,
+    /// What happens when it ends: `Always` (default), `OnFailure`, `Never`.
+    pub restart: RestartPolicy,
+    /// The gateway's time-outs and limits towards it.
+    pub limits: Limits,
+    /// Retries and ejection towards it.
+    pub resilience: Resilience,
+    /// Keeps a client on its replica.
+    pub sticky: Option<Sticky>,
+}
+
+/// How what runs is made.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Build {
+    /// A command of the shell, run in the file's folder before the service starts.
+    pub command: Option<String>,
+    /// A folder for an image build.
+    pub context: Option<String>,
+    /// The Dockerfile in it.
+    pub dockerfile: Option<String>,
+}
+
+/// A store or service that another one reaches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Link {
+    /// Its name.
+    pub to: String,
+    /// The environment variable that tells its address: `ORDERS_URL` by default.
+    pub variable: String,
+}
+
+/// Requests and limits of one replica. `None`: not said.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Resources {
+    /// Processor at rest.
+    pub cpu_request: Option<MilliCpu>,
+    /// Memory at rest.
+    pub memory_request: Option<Bytes>,
+    /// Most processor.
+    pub cpu_limit: Option<MilliCpu>,
+    /// Most memory; the kernel kills above it.
+    pub memory_limit: Option<Bytes>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// Open files.
+    pub open_files: Option<u64>,
+}
+
+/// Who a process runs as, and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Security {
+    /// Numeric user id.
+    pub run_as_user: Option<u32>,
+    /// Numeric group id.
+    pub run_as_group: Option<u32>,
+    /// Refuse to run as root.
+    pub run_as_non_root: bool,
+    /// `false` (`Some(false)`) forbids new privileges by `execve`.
+    pub allow_privilege_escalation: Option<bool>,
+    /// The root file system may not be written to. Recorded on this machine.
+    pub read_only_root_filesystem: bool,
+}
+
+/// What happens when a process ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum RestartPolicy {
+    /// It is started again.
+    #[default]
+    Always,
+    /// It is started again unless it ended with code 0.
+    OnFailure,
+    /// It stays ended.
+    Never,
+}
