@@ -1,1 +1,16 @@
-//! What can be seen of a running system and asked of it.
+//! What can be seen of a running system and asked of it: HTTP with JSON over a Unix socket.
+//!
+//! The engine serves it, the command line and the console are its clients. Paths are in [`paths`].
+//!
+//! Invariant: no secret is ever part of an answer.
+
+pub mod client;
+pub mod event;
+pub mod offer;
+pub mod paths;
+pub mod status;
+
+pub use client::{Client, ClientError};
+pub use event::Event;
+pub use offer::{Accepted, Change, Offer};
+pub use status::Status;

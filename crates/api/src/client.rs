@@ -1,0 +1,220 @@
+//! A client of the API: one connection for each request, so that an engine that was started anew is no trouble.
+
+use crate::{Accepted, Event, Offer, Status, paths};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, StatusCode, body::Incoming};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+
+/// A request to the API failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody serves the API there: the system is not up. Start it, or give the right state directory.
+    #[error("no system is up at {socket}")]
+    NotUp {
+        /// The socket.
+        socket: PathBuf,
+        /// What connecting met.
+        #[source]
+        why: std::io::Error,
+    },
+    /// The connection broke: the engine ended in the middle. Ask again; it may or may not have acted.
+    #[error("the engine broke off the answer")]
+    Broken(#[source] hyper::Error),
+    /// The engine refused; the text says why and what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// The answer is not understood: engine and client are of different versions.
+    #[error("the engine's answer is not understood")]
+    NotUnderstood(#[source] serde_json::Error),
+}
+
+/// A client of the engine whose API is served at one socket.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+/// The answer to a request for a stream; lines come as they happen.
+pub struct Lines {
+    body: Incoming,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line without its end; `None` at the end of the answer.
+    ///
+    /// # Errors
+    /// The engine ended in the middle.
+    pub async fn next(&mut self) -> Result<Option<String>, ClientError> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return Ok(Some(String::from_utf8_lossy(&line[..end]).into_owned()));
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.rest.extend_from_slice(&data);
+                    }
+                }
+                Some(Err(why)) => return Err(ClientError::Broken(why)),
+                None if self.rest.is_empty() => return Ok(None),
+                None => return Ok(Some(String::from_utf8_lossy(&std::mem::take(&mut self.rest)).into_owned())),
+            }
+        }
+    }
+}
+
+impl Client {
+    /// The client of the API at `socket` (`Place::api_socket`). Connects with the first request.
+    #[must_use]
+    pub fn new(socket: impl AsRef<Path>) -> Self {
+        Self { socket: socket.as_ref().into() }
+    }
+
+    /// The system that the engine has accepted; a name of `""` when it has none yet.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn system(&self) -> Result<Offer, ClientError> {
+        self.ask(Method::GET, paths::SYSTEM, Vec::new()).await
+    }
+
+    /// Offers a system.
+    ///
+    /// # Errors
+    /// `Refused` with the reason; then nothing was changed.
+    pub async fn offer(&self, offer: &Offer) -> Result<Accepted, ClientError> {
+        let body = serde_json::to_vec(offer).map_err(ClientError::NotUnderstood)?;
+        self.ask(Method::PUT, paths::SYSTEM, body).await
+    }
+
+    /// How the system is.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.ask(Method::GET, paths::STATUS, Vec::new()).await
+    }
+
+    /// Events with a number above `after`; with `follow` as they happen, without end.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn events(&self, after: u64, follow: bool) -> Result<Lines, ClientError> {
+        self.lines(&format!("{}?after={after}&follow={follow}", paths::EVENTS)).await
+    }
+
+    /// The events above `after` that have happened up to now.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn events_so_far(&self, after: u64) -> Result<Vec<Event>, ClientError> {
+        let mut lines = self.events(after, false).await?;
+        let mut events = Vec::new();
+        while let Some(line) = lines.next().await? {
+            events.push(serde_json::from_str(&line).map_err(ClientError::NotUnderstood)?);
+        }
+        Ok(events)
+    }
+
+    /// The last `tail` lines of the logs of a service (or a replica, or all), and what follows with `follow`.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn logs(&self, service: Option<&str>, tail: usize, follow: bool) -> Result<Lines, ClientError> {
+        let service = service.map(|name| format!("service={name}&")).unwrap_or_default();
+        self.lines(&format!("{}?{service}tail={tail}&follow={follow}", paths::LOGS)).await
+    }
+
+    /// Replaces each replica of a service, one after the other.
+    ///
+    /// # Errors
+    /// `Refused` if there is no such service.
+    pub async fn restart(&self, service: &str) -> Result<(), ClientError> {
+        self.order(&format!("{}?service={service}", paths::RESTART)).await
+    }
+
+    /// Runs so many replicas of a service until the file says otherwise.
+    ///
+    /// # Errors
+    /// `Refused` if there is no such service, or the number is out of bounds.
+    pub async fn scale(&self, service: &str, replicas: u32) -> Result<(), ClientError> {
+        self.order(&format!("{}?service={service}&replicas={replicas}", paths::SCALE)).await
+    }
+
+    /// Sends a signal to a replica.
+    ///
+    /// # Errors
+    /// `Refused` if there is no such replica, or it does not run.
+    pub async fn signal(&self, replica: &str, signal: i32) -> Result<(), ClientError> {
+        self.order(&format!("{}?replica={replica}&signal={signal}", paths::SIGNAL)).await
+    }
+
+    /// Ends the system, and drops its stores' data with `volumes`. Answers when it has begun.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn down(&self, volumes: bool) -> Result<(), ClientError> {
+        self.order(&format!("{}?volumes={volumes}", paths::DOWN)).await
+    }
+
+    /// Figures for Prometheus.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let body = self.send(Method::GET, paths::METRICS, Vec::new()).await?;
+        let bytes = body.collect().await.map_err(ClientError::Broken)?.to_bytes();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    async fn order(&self, path: &str) -> Result<(), ClientError> {
+        let body = self.send(Method::POST, path, Vec::new()).await?;
+        body.collect().await.map_err(ClientError::Broken)?;
+        Ok(())
+    }
+
+    /// Asks for JSON.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
+        let answer = self.send(method, path, body).await?;
+        let bytes = answer.collect().await.map_err(ClientError::Broken)?.to_bytes();
+        serde_json::from_slice(&bytes).map_err(ClientError::NotUnderstood)
+    }
+
+    /// Asks for a stream of lines.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn lines(&self, path: &str) -> Result<Lines, ClientError> {
+        Ok(Lines { body: self.send(Method::GET, path, Vec::new()).await?, rest: Vec::new() })
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Incoming, ClientError> {
+        let stream = tokio::net::UnixStream::connect(&self.socket)
+            .await
+            .map_err(|why| ClientError::NotUp { socket: self.socket.clone(), why })?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(ClientError::Broken)?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "plimsoll")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|why| ClientError::Refused(why.to_string()))?;
+        let answer = sender.send_request(request).await.map_err(ClientError::Broken)?;
+        if answer.status() == StatusCode::OK {
+            return Ok(answer.into_body());
+        }
+        let text = answer.into_body().collect().await.map_err(ClientError::Broken)?.to_bytes();
+        Err(ClientError::Refused(String::from_utf8_lossy(&text).into_owned()))
+    }
+}

@@ -1,0 +1,20 @@
+//! The paths of the API.
+
+/// `GET`: the accepted [`crate::Offer`]. `PUT` of an [`crate::Offer`]: accept it; answered by [`crate::Accepted`].
+pub const SYSTEM: &str = "/v1/system";
+/// `GET`: [`crate::Status`].
+pub const STATUS: &str = "/v1/status";
+/// `GET ?after=N&follow=true`: [`crate::Event`]s as JSON lines; with `follow` the answer goes on as they happen.
+pub const EVENTS: &str = "/v1/events";
+/// `GET ?service=NAME&tail=N&follow=true`: log lines as text, each with its replica.
+pub const LOGS: &str = "/v1/logs";
+/// `POST ?service=NAME`: replaces each replica, one after the other.
+pub const RESTART: &str = "/v1/restart";
+/// `POST ?service=NAME&replicas=N`: so many replicas until the file says otherwise.
+pub const SCALE: &str = "/v1/scale";
+/// `POST ?replica=NAME-N&signal=9`: sends a signal to a replica.
+pub const SIGNAL: &str = "/v1/signal";
+/// `POST ?volumes=true`: ends the system; with `volumes` its stores' data is dropped too.
+pub const DOWN: &str = "/v1/down";
+/// `GET`: figures for Prometheus.
+pub const METRICS: &str = "/metrics";
