@@ -1,4 +1,8 @@
 //! The decisions: pure functions of values, with no clock, no randomness and no I/O.
 
 pub mod autoscale;
+pub mod health;
+pub mod order;
+pub mod reconcile;
+pub mod restart;
 pub mod route;

@@ -1,0 +1,47 @@
+//! How a process ended, in words.
+
+use super::{ExitSeen, Seen};
+
+/// `exited with code 3 after 1500ms`.
+pub(super) fn ended(seen: &Seen) -> String {
+    let how = how(&seen.exit);
+    if seen.exit.probe_kill {
+        return format!("stopped because a probe failed ({how}, ran for {})", seen.ran_for);
+    }
+    format!("{how} after {}", seen.ran_for)
+}
+
+fn how(exit: &ExitSeen) -> String {
+    match (exit.oom, exit.code, exit.signal) {
+        (true, _, _) => "killed by the kernel: out of memory (OOMKilled)".into(),
+        (false, Some(code), _) => format!("exited with code {code}"),
+        (false, None, Some(signal)) => match name(signal) {
+            Some(name) => format!("ended by {name}"),
+            None => format!("ended by signal {signal}"),
+        },
+        (false, None, None) => "ended, how is not known,".into(),
+    }
+}
+
+/// The signals that end processes, as Linux numbers them on every machine that we run on.
+fn name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return None,
+    })
+}
