@@ -1,1 +1,30 @@
-//! What every service of the reference systems shares.
+//! What every service of the reference systems shares: settings, probes, metrics, logs, traces, stores, graceful stop.
+//!
+//! A service reads its settings with [`settings::read`], opens its stores, builds an axum router and hands both to
+//! [`service::Service::serve`]; the rest (`/health`, `/ready`, `/metrics`, `/openapi.json`, access log, problem
+//! documents, drain on SIGTERM) is the same for all.
+//!
+//! Invariant: no function here reads the environment except through [`settings`] and [`logs`].
+
+pub mod breaker;
+pub mod extract;
+pub mod idempotency;
+pub mod keyvalue;
+pub mod logs;
+pub mod metrics;
+mod observe;
+#[cfg(feature = "otlp")]
+mod otlp;
+pub mod peer;
+pub mod postgres;
+pub mod problem;
+pub mod readiness;
+mod serve;
+pub mod service;
+pub mod sessions;
+pub mod settings;
+pub mod tokens;
+pub mod trace;
+
+pub use problem::Problem;
+pub use service::{Service, run};
