@@ -1,0 +1,252 @@
+//! A journal open for writing.
+
+use crate::{
+    Disk, Files, JournalError, Opened, Sequence, WritableFile, frame, frame::PAYLOAD_MAX, frame::Position, layout, log,
+    open, open::Survey, snapshot,
+};
+use serde::Serialize;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// What an entry survives once it is appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The death of this process. Written before the answer.
+    OurDeath,
+    /// The loss of power. Synced to disk before the answer, with everything appended before it.
+    PowerLoss,
+}
+
+/// Below this size of the log no snapshot is asked for: it is read in a few milliseconds.
+const SNAPSHOT_BYTES_MIN: u64 = 1 << 20;
+
+/// A journal open for writing. There is one at a time for each folder.
+pub struct Journal<F: Files = Disk> {
+    files: F,
+    dir: PathBuf,
+    /// Held until the journal is dropped.
+    _lock: F::Lock,
+    log: F::File,
+    /// The generation that is appended to.
+    generation: u64,
+    /// The newest generation with a beginning of its own.
+    base: u64,
+    end: Position,
+    /// Bytes of the log.
+    len: u64,
+    /// Bytes of the newest snapshot.
+    snapshot_len: u64,
+    /// Something was appended that was not synced.
+    is_dirty: bool,
+    /// Why nothing is appended any more.
+    refused: Option<String>,
+}
+
+impl<F: Files> std::fmt::Debug for Journal<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal")
+            .field("dir", &self.dir)
+            .field("generation", &self.generation)
+            .field("sequence", &self.end.sequence)
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Journal<Disk> {
+    /// Opens the journal in `dir`, making it if it is not there, and says what it holds.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`], [`JournalError::Open`], [`JournalError::Read`], [`JournalError::Unreadable`].
+    pub fn open(dir: &Path) -> Result<(Self, Opened), JournalError> {
+        Self::open_on(Disk, dir)
+    }
+}
+
+impl<F: Files> Journal<F> {
+    /// As [`Journal::open`], on other files than this machine's.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_on(files: F, dir: &Path) -> Result<(Self, Opened), JournalError> {
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            move |why| JournalError::Open { path, why }
+        };
+        files.create_dir(dir).map_err(failed(dir))?;
+        let lock = layout::lock(dir);
+        let lock = files.lock(&lock).map_err(failed(&lock))?;
+        let Some(lock) = lock else { return Err(JournalError::Locked { dir: dir.to_path_buf() }) };
+        let survey = Survey::of(&files, dir).map_err(failed(dir))?;
+        let loaded = open::load(&files, dir, &survey)?;
+        open::repair(&files, dir, &survey, &loaded).map_err(failed(dir))?;
+        let path = layout::log(dir, loaded.last);
+        let log = files.open(&path).map_err(failed(&path))?;
+        let journal = Self {
+            files,
+            dir: dir.to_path_buf(),
+            _lock: lock,
+            log,
+            generation: loaded.last,
+            base: loaded.base,
+            end: loaded.end,
+            len: if loaded.good == 0 { log::HEADER as u64 } else { loaded.good },
+            snapshot_len: loaded.opened.snapshot.as_ref().map_or(0, |record| record.payload.len() as u64),
+            is_dirty: true,
+            refused: None,
+        };
+        Ok((journal, loaded.opened))
+    }
+
+    /// The last record that was appended; 0: there is none.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        self.end.sequence
+    }
+
+    /// Why nothing is appended until a new generation is written; `None`: all is well.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+
+    /// Appends one entry and tells its number. When this fails, the entry counts as not appended.
+    ///
+    /// # Errors
+    /// [`JournalError::Append`], [`JournalError::Sync`], [`JournalError::Refused`], [`JournalError::Encode`],
+    /// [`JournalError::TooLarge`].
+    pub fn append<T: Serialize + ?Sized>(
+        &mut self,
+        entry: &T,
+        durability: Durability,
+    ) -> Result<Sequence, JournalError> {
+        self.append_many(&[entry], durability)
+    }
+
+    /// Appends several entries with one write and, for [`Durability::PowerLoss`], one sync; tells the number of the last
+    /// one. When this fails, none counts as appended. No entries and `PowerLoss` syncs what was appended before.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_many<T: Serialize>(
+        &mut self,
+        entries: &[T],
+        durability: Durability,
+    ) -> Result<Sequence, JournalError> {
+        if let Some(because) = &self.refused {
+            return Err(JournalError::Refused { because: because.clone() });
+        }
+        let mut bytes = vec![];
+        let mut end = self.end;
+        for entry in entries {
+            let payload = payload(entry)?;
+            end = end.after(&payload);
+            frame::encode(&mut bytes, end, &payload);
+        }
+        if !bytes.is_empty() {
+            self.write(&bytes)?;
+        }
+        if durability == Durability::PowerLoss && (self.is_dirty || !bytes.is_empty()) {
+            self.sync()?;
+        }
+        self.is_dirty = durability != Durability::PowerLoss && (self.is_dirty || !bytes.is_empty());
+        self.len += bytes.len() as u64;
+        self.end = end;
+        Ok(end.sequence)
+    }
+
+    /// Whether the log has grown so large that a snapshot is worth its cost.
+    #[must_use]
+    pub fn wants_snapshot(&self) -> bool {
+        self.refused.is_some() || self.len > SNAPSHOT_BYTES_MIN.max(self.snapshot_len.saturating_mul(4))
+    }
+
+    /// Begins a new generation with `state`, which stands for everything that was appended. The former generation is kept
+    /// until the next one. Everything appended before is durable afterwards.
+    ///
+    /// # Errors
+    /// [`JournalError::Snapshot`]: all that was appended is still there, and appending goes on as before.
+    /// [`JournalError::Encode`], [`JournalError::TooLarge`]: nothing happened.
+    pub fn snapshot<T: Serialize + ?Sized>(&mut self, state: &T) -> Result<(), JournalError> {
+        let payload = serde_json::to_vec(state).map_err(JournalError::Encode)?;
+        let next = self.generation + 1;
+        // The next log may only go on from records that the disk has. After a failed sync nobody knows, so that nothing
+        // is appended to it before the snapshot stands.
+        if self.refused.is_none() && self.is_dirty {
+            self.sync()?;
+            self.is_dirty = false;
+        }
+        let path = layout::log(&self.dir, next);
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            move |why| JournalError::Snapshot { path, why }
+        };
+        if let Err(why) = self.begin_log(next, &path) {
+            // Whether the new log stands is not known: a record in the old one could be taken for one too many.
+            self.refused.get_or_insert_with(|| format!("{} could not be begun: {why}", path.display()));
+            return Err(failed(&path)(why));
+        }
+        let path = layout::snapshot(&self.dir, next);
+        let bytes = snapshot::encode(next, self.end, &payload);
+        open::write_whole(&self.files, &self.dir, &path, &bytes).map_err(failed(&path))?;
+        self.snapshot_len = payload.len() as u64;
+        self.refused = None;
+        self.forget_before(self.base);
+        self.base = next;
+        // After a failed sync the marker has done its work: the snapshot does not rest on the doubtful log.
+        let _ = self.files.remove(&layout::doubt(&self.dir));
+        Ok(())
+    }
+
+    /// Makes the log of the next generation and goes over to it.
+    fn begin_log(&mut self, next: u64, path: &Path) -> io::Result<()> {
+        let header = log::header(next, self.end);
+        open::write_whole(&self.files, &self.dir, path, &header)?;
+        self.log = self.files.open(path)?;
+        self.generation = next;
+        self.len = header.len() as u64;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
+        let Err(why) = self.log.write_all(bytes) else { return Ok(()) };
+        let path = layout::log(&self.dir, self.generation);
+        if let Err(cut) = self.log.set_len(self.len) {
+            self.refused = Some(format!("{} could not be written nor cut: {cut}", path.display()));
+        }
+        Err(JournalError::Append { path, why })
+    }
+
+    fn sync(&mut self) -> Result<(), JournalError> {
+        let Err(why) = self.log.sync() else { return Ok(()) };
+        let path = layout::log(&self.dir, self.generation);
+        self.refused = Some(format!("{} could not be synced: {why}", path.display()));
+        // Best effort, both: the entry must not be found again, and whoever opens the journal after us must not believe
+        // what it reads, which may be in memory only.
+        let _ = self.log.set_len(self.len);
+        let _ = self.files.create(&layout::doubt(&self.dir));
+        Err(JournalError::Sync { path, why })
+    }
+
+    /// Removes the generations before `kept`. What can't be removed now is removed another time.
+    fn forget_before(&self, kept: u64) {
+        let Ok(survey) = Survey::of(&self.files, &self.dir) else { return };
+        // Snapshots last: without its log a snapshot is told as damaged, but it is still a beginning.
+        for generation in survey.snapshots.range(..kept) {
+            let _ = self.files.remove(&layout::snapshot(&self.dir, *generation));
+        }
+        for generation in survey.logs.range(..kept) {
+            let _ = self.files.remove(&layout::log(&self.dir, *generation));
+        }
+    }
+}
+
+fn payload<T: Serialize + ?Sized>(entry: &T) -> Result<Vec<u8>, JournalError> {
+    let payload = serde_json::to_vec(entry).map_err(JournalError::Encode)?;
+    if payload.len() > PAYLOAD_MAX {
+        return Err(JournalError::TooLarge { bytes: payload.len() });
+    }
+    Ok(payload)
+}
