@@ -37,6 +37,7 @@ mod statuses;
 mod target;
 mod text;
 mod ticker;
+mod words;
 mod worker;
 
 pub use arrivals::Arrivals;

@@ -16,10 +16,12 @@ use crate::{millis, plan, run};
 
 #[test]
 fn lists_wrong_answers_up_to_the_bound_and_counts_all() {
-    let server = Server::start(|seen: Seen| status(if seen.order % 4 == 0 { 503 } else { 200 }));
+    let server = Server::start(|seen: Seen| status(if seen.order.is_multiple_of(4) { 503 } else { 200 }));
     let report = run(&Plan { failures_listed_max: 10, ..plan(server.target(), 400.0, millis(500)) });
     assert_eq!((report.asked, report.answered, report.failed), (200, 200, 50));
-    assert_eq!(report.by_cause.into_iter().collect::<Vec<_>>(), [("status 503".to_owned(), 50)]);
+    assert_eq!(report.by_cause.clone().into_iter().collect::<Vec<_>>(), [("status 503".to_owned(), 50)]);
+    let words = report.to_string();
+    assert!(words.contains("asked 200, right 150, failed 50") && words.contains("… and 40 more"), "{words}");
     assert_eq!(report.failures.len(), 10);
     for failure in &report.failures {
         assert_eq!(failure.cause, Cause::Status { status: 503 });

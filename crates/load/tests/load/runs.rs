@@ -15,9 +15,12 @@ fn asks_as_often_as_it_should() {
     let server = Server::start(|_| status(200));
     let report = run(&plan(server.target(), 500.0, millis(1000)));
     assert_eq!((report.asked, report.sent, report.right, report.failed), (500, 500, 500, 0));
-    assert_eq!(report.by_status.into_iter().collect::<Vec<_>>(), [(200, 500)]);
+    assert_eq!(report.by_status.clone().into_iter().collect::<Vec<_>>(), [(200, 500)]);
     assert_eq!(server.seen().len(), 500);
     assert!((report.rate_per_s - 500.0).abs() < 0.01, "{}", report.rate_per_s);
+    assert!(report.to_string().contains("0 failed in 500: the failure rate is below 6.00e-3 at 95 %"), "{report}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!((json["asked"].as_u64(), json["latency"]["count"].as_u64()), (Some(500), Some(500)));
 }
 
 #[test]
