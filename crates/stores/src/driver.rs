@@ -1,0 +1,144 @@
+//! One store of any kind that can be run here.
+
+use crate::{
+    error::{NotReady, StoreError},
+    member::Member,
+    postgres::Postgres,
+    redis::Redis,
+    seen::{Inspection, Provisioned},
+    site::Site,
+};
+use plimsoll_model::store::{Engine, Store};
+
+/// A store that runs on this machine: what its processes are, and how to speak to them.
+#[derive(Debug)]
+pub enum Driver {
+    /// PostgreSQL.
+    Postgres(Postgres),
+    /// Redis, single or cluster.
+    Redis(Redis),
+}
+
+/// How many members a store has here, and so how many ports it needs. Zero: it is external, or can't be run here.
+#[must_use]
+pub fn member_count(store: &Store) -> usize {
+    match (store.engine, &store.external) {
+        (Engine::Postgres, None) => 1,
+        (Engine::Redis, None) => crate::redis::member_count(store),
+        _ => 0,
+    }
+}
+
+/// What the file asks of the store that is not enforced on this machine yet, one line each; for `plan` and `status`.
+#[must_use]
+pub fn recorded(store: &Store) -> Vec<String> {
+    if store.external.is_some() {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    if store.engine == Engine::Postgres {
+        if store.instances > 1 {
+            lines.push(format!("instances: {}: one server runs; standbys are not started", store.instances));
+        }
+        if store.synchronous {
+            lines.push("synchronous: there is no standby to wait for".to_owned());
+        }
+        if store.max_memory.is_some() || store.eviction.is_some() {
+            lines.push("maxMemory, eviction: PostgreSQL is no cache".to_owned());
+        }
+    }
+    if store.engine == Engine::Redis && store.synchronous {
+        lines.push("synchronous: Redis copies to its replicas without waiting".to_owned());
+    }
+    if store.pooler.is_some() {
+        lines.push("pooler: services connect to the server itself".to_owned());
+    }
+    if store.backup.is_some() {
+        lines.push("backup: no backup is made".to_owned());
+    }
+    lines
+}
+
+/// Gets ready to run a store: finds the server, checks the settings and the data that is there, makes the passwords.
+///
+/// # Errors
+/// `Missing` (install), `Invalid` (fix the file), `Refused` (the data is another's), `Unsupported`, `File` (fix the disk).
+pub fn driver(name: &str, store: &Store, site: &Site) -> Result<Driver, StoreError> {
+    let invalid = |why: String| StoreError::Invalid { store: name.to_owned(), why };
+    if store.external.is_some() {
+        return Err(invalid("it is external: it is used where it is, and never run".to_owned()));
+    }
+    if site.ports.len() != member_count(store) && matches!(store.engine, Engine::Postgres | Engine::Redis) {
+        return Err(invalid(format!("it needs {} ports and was given {}", member_count(store), site.ports.len())));
+    }
+    match store.engine {
+        Engine::Postgres => Postgres::try_new(name, store, site).map(Driver::Postgres),
+        Engine::Redis => Redis::try_new(name, store, site).map(Driver::Redis),
+        other => Err(StoreError::Unsupported { engine: format!("{other:?}").to_lowercase() }),
+    }
+}
+
+impl Driver {
+    /// Its processes, by their place. Cheap; looks whether data is there, so ask again before each start.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        match self {
+            Self::Postgres(store) => vec![store.member()],
+            Self::Redis(store) => store.members(),
+        }
+    }
+
+    /// Right before a member is started: checks its data, writes its files, clears locks that a crash left behind.
+    ///
+    /// # Errors
+    /// `Lingering` (retry in a moment), `Refused` (the data is not ours), `File`. Nothing may be started then.
+    pub fn before_start(&self, member: usize) -> Result<(), StoreError> {
+        match self {
+            Self::Postgres(store) => store.before_start(),
+            Self::Redis(store) => store.before_start(member),
+        }
+    }
+
+    /// Whether a member serves: it answers a query within two seconds, and has loaded its data.
+    ///
+    /// # Errors
+    /// Why not (yet). Ask again.
+    pub async fn ready(&self, member: usize) -> Result<(), NotReady> {
+        match self {
+            Self::Postgres(store) => store.ready().await,
+            Self::Redis(store) => store.ready(member).await,
+        }
+    }
+
+    /// Once all members are ready, and whenever one came back: makes what services need (role, database, cluster), or
+    /// finds that it is there. Idempotent; may be cut short anywhere.
+    ///
+    /// # Errors
+    /// `Server` and `NotFormed` (retry), `Refused` (a person must decide; nothing was changed that holds data).
+    pub async fn provision(&self) -> Result<Provisioned, StoreError> {
+        match self {
+            Self::Postgres(store) => store.provision().await,
+            Self::Redis(store) => store.provision().await,
+        }
+    }
+
+    /// How it is now. Answers within a few seconds, also when nothing runs.
+    pub async fn inspect(&self) -> Inspection {
+        match self {
+            Self::Postgres(store) => store.inspect().await,
+            Self::Redis(store) => store.inspect().await,
+        }
+    }
+
+    /// What services are told. Holds the password.
+    ///
+    /// `postgres://NAME:PASS@127.0.0.1:PORT/NAME`, `redis://:PASS@127.0.0.1:PORT/0` or
+    /// `redis+cluster://:PASS@127.0.0.1:7001,127.0.0.1:7002,…`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match self {
+            Self::Postgres(store) => store.url(),
+            Self::Redis(store) => store.url(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What `CLUSTER NODES` says.

@@ -1,0 +1,7 @@
+//! The drivers with the real servers, each test with its own folders, ports and processes.
+//!
+//! Needs the Debian packages `postgresql` and `redis-server`; a test that misses one fails and names the command.
+
+mod house;
+mod postgres;
+mod postgres_faults;
