@@ -1,6 +1,8 @@
 //! How many replicas a service should run.
 //!
-//! [`hpa`] is the Kubernetes HorizontalPodAutoscaler, exactly; [`vectors`] puts its test vectors to it.
+//! [`service::decide`] is the one owner of the number: it weighs what Kubernetes' metrics ask for ([`hpa`], exactly as
+//! Kubernetes 1.36 does), what [`traffic`] at the gateway asks for, [`schedule`]s and what a person set by hand
+//! ([`manual`]). [`vectors`] puts Kubernetes' test vectors to [`hpa`].
 //!
 //! Invariant: no clock, no randomness, no I/O; what is remembered is a value that can be journaled.
 
@@ -8,11 +10,18 @@ pub mod condition;
 pub mod history;
 pub mod hpa;
 pub mod limit;
+pub mod manual;
 pub mod metric;
 pub mod pods;
 pub mod pods_metric;
 pub mod policy;
 pub mod quantity;
+pub mod schedule;
 pub mod seen;
+pub mod service;
+pub mod traffic;
 pub mod trail;
 pub mod vectors;
+mod written;
+
+pub use service::{Act, Decision, Memory, Policy, Reason, Seen, decide};

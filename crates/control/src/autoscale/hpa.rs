@@ -236,6 +236,11 @@ fn carried_out(policy: &Policy, memory: &mut Memory, (current, desired): (i32, i
             say(memory, ConditionKind::ScaledToZero, (false, Reason::NotScaledToZero), "");
         }
     }
+    remember_change(policy, memory, (current, desired), at);
+}
+
+/// Remembers a change for the rates of `behavior`; without behaviour nothing is kept.
+pub fn remember_change(policy: &Policy, memory: &mut Memory, (current, desired): (i32, i32), at: Instant) {
     if let Some(behavior) = &policy.behavior {
         let (events, rules) = match desired > current {
             true => (&mut memory.ups, &behavior.scale_up),
@@ -245,17 +250,23 @@ fn carried_out(policy: &Policy, memory: &mut Memory, (current, desired): (i32, i
     }
 }
 
+/// Forgets the change that [`decide`] took as carried out, because something else was done instead.
+pub fn take_back(policy: &Policy, memory: &mut Memory, decision: &Decision, seen: &Seen) {
+    let (Scale::To(desired), Some(current), Some(_)) = (decision.act, seen.spec_replicas, &policy.behavior) else {
+        return;
+    };
+    let change = desired.abs_diff(current) as i32;
+    let events = if desired > current { &mut memory.ups } else { &mut memory.downs };
+    if let Some(index) = events.iter().rposition(|event| event.at == seen.at && event.change == change) {
+        events.remove(index);
+    }
+}
+
 /// Takes back what [`decide`] remembered of a change that could not be carried out, and says so.
 pub fn refused(policy: &Policy, memory: &mut Memory, decision: &mut Decision, seen: &Seen) {
     let (Scale::To(desired), Some(current)) = (decision.act, seen.spec_replicas) else { return };
     say(memory, ConditionKind::AbleToScale, (false, Reason::FailedUpdateScale), "the number could not be written");
-    if policy.behavior.is_some() {
-        let change = desired.abs_diff(current) as i32;
-        let events = if desired > current { &mut memory.ups } else { &mut memory.downs };
-        if let Some(index) = events.iter().rposition(|event| event.at == seen.at && event.change == change) {
-            events.remove(index);
-        }
-    }
+    take_back(policy, memory, decision, seen);
     decision.act = Scale::Keep;
     decision.replicas = Some(current);
     decision.conditions.clone_from(&memory.conditions);
