@@ -1,6 +1,7 @@
 //! The decisions: pure functions of values, with no clock, no randomness and no I/O.
 
 pub mod autoscale;
+pub mod cluster;
 pub mod health;
 pub mod order;
 pub mod reconcile;
