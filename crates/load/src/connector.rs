@@ -1,8 +1,9 @@
 //! Opening connections: TCP, and TLS on it where the target wants it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
@@ -10,7 +11,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::failure::{Cause, words};
@@ -29,36 +30,53 @@ impl<T: Read + Write + Unpin> Io for T {}
 pub(crate) struct Connector {
     addresses: Arc<[SocketAddr]>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// How many addresses connections come from; 0: the kernel chooses.
+    clients: u32,
+    /// Connections begun, so that the next comes from the next client.
+    begun: Arc<AtomicU32>,
 }
 
 impl Connector {
-    /// Resolves the target and loads what TLS needs.
+    /// Resolves the target and loads what TLS needs; connections come from `clients` addresses (0: the kernel chooses).
     ///
     /// # Errors
-    /// `Resolve`, `Trust`, `Target`: see there.
-    pub(crate) fn new(target: &Target) -> Result<Connector, PlanError> {
-        let addresses = target.addresses()?.into();
+    /// `Resolve`, `Trust`, `Target`, `Clients`: see there.
+    pub(crate) fn new(target: &Target, clients: u32) -> Result<Connector, PlanError> {
+        let addresses: Arc<[SocketAddr]> = target.addresses()?.into();
+        if clients > 0 && !addresses.iter().all(|address| address.is_ipv4() && address.ip().is_loopback()) {
+            return Err(PlanError::Clients { host: target.host.clone() });
+        }
+        let plain = Connector { addresses, tls: None, clients, begun: Arc::default() };
         if !target.tls {
-            return Ok(Connector { addresses, tls: None });
+            return Ok(plain);
         }
         let host = target.host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(|_| PlanError::Target {
             url: target.authority(),
             why: "the host can't be a name in a certificate".to_owned(),
         })?;
-        Ok(Connector { addresses, tls: Some((TlsConnector::from(Arc::new(tls_config(target)?)), name)) })
+        Ok(Connector { tls: Some((TlsConnector::from(Arc::new(tls_config(target)?)), name)), ..plain })
     }
 
     /// Opens a connection, trying each address in turn.
     pub(crate) async fn connect(&self) -> Result<Box<dyn Io>, Cause> {
         let mut refused = Cause::Refused;
         for address in self.addresses.iter() {
-            match TcpStream::connect(address).await {
+            match self.tcp(*address).await {
                 Ok(stream) => return self.secure(stream).await,
                 Err(error) => refused = Cause::of_connect(&error),
             }
         }
         Err(refused)
+    }
+
+    async fn tcp(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        if self.clients == 0 {
+            return TcpStream::connect(address).await;
+        }
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((client_address(self.begun.fetch_add(1, Relaxed) % self.clients), 0)))?;
+        socket.connect(address).await
     }
 
     async fn secure(&self, stream: TcpStream) -> Result<Box<dyn Io>, Cause> {
@@ -71,6 +89,11 @@ impl Connector {
             },
         }
     }
+}
+
+/// The address of client number `index` (below 10,000): 127.0.1.1 to 127.0.1.250, then 127.0.2.1, and so on.
+fn client_address(index: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + (index / 250) * 256 + index % 250)
 }
 
 fn tls_config(target: &Target) -> Result<ClientConfig, PlanError> {

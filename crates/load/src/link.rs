@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -104,6 +105,24 @@ async fn read(connection: &mut Option<Connection>, sent: Sent) -> Exchange {
         }
     }
     Exchange::Answered(status)
+}
+
+/// Opens an HTTP/1.1 connection, sends one request, and gives the answer with its body (of `bytes_max` at most).
+pub(crate) async fn fetch(
+    connector: &Connector,
+    request: Request<Body>,
+    bytes_max: usize,
+) -> Result<(u16, Bytes), Cause> {
+    let io = connector.connect().await?;
+    let (mut sender, connection) = http1::handshake(io).await.map_err(|error| Cause::of_exchange(&error))?;
+    let mut connection: Option<Connection> = Some(Box::pin(connection));
+    let sent = drive(&mut connection, pin!(sender.send_request(request))).await;
+    let response = sent.map_err(|error| Cause::of_exchange(&error))?;
+    let status = response.status().as_u16();
+    let body = http_body_util::Limited::new(response.into_body(), bytes_max).collect();
+    let body = drive(&mut connection, pin!(body)).await;
+    let body = body.map_err(|error| Cause::Protocol { why: error.to_string() })?;
+    Ok((status, body.to_bytes()))
 }
 
 /// Polls the connection and what waits for it together.

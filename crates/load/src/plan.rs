@@ -18,6 +18,12 @@ pub enum PlanError {
         /// What is wrong with it.
         why: String,
     },
+    /// Several clients were asked for, and the target is not at an IPv4 loopback address.
+    #[error("several client addresses need a target at an IPv4 loopback address, and {host} is none")]
+    Clients {
+        /// The target's host.
+        host: String,
+    },
     /// The host's name has no address.
     #[error("cannot resolve `{host}`")]
     Resolve {
@@ -126,10 +132,16 @@ pub struct Plan {
     pub connections_max: u32,
     /// Connections opened before the clock starts, at most `connections_max`; others are opened when they are needed.
     pub connections_first: u32,
+    /// Loopback addresses (127.0.1.1 and on) that connections come from in turn, so that a system which counts requests
+    /// by client sees so many clients (at most 10,000). Connections are then used in turn, too. 0: the kernel chooses.
+    /// Only for targets at an IPv4 loopback address.
+    pub clients: u32,
     /// How long after its intended start a request is given up as failed; more than 0.
     pub timeout: Duration,
     /// Chooses among requests and fills placeholders. The same seed repeats the same requests, `{uuid}` included.
     pub seed: u64,
+    /// The number of the first request: what `{n}` begins with. Several runs that make things need ranges of their own.
+    pub first_number: u64,
     /// Threads that make load (1..=64), each with a runtime of its own.
     pub workers: u32,
     /// Failures that are listed one by one, at most (the count of all is exact anyway).
@@ -147,8 +159,10 @@ impl Plan {
             requests,
             connections_max: 512,
             connections_first: 0,
+            clients: 0,
             timeout: Duration::from_secs(10),
             seed: 0,
+            first_number: 0,
             workers: 1,
             failures_listed_max: 1_000,
         }
@@ -196,6 +210,7 @@ impl Plan {
             (count_right, "users or requests", "1 to 100,000"),
             (over_right, "over", "longer than 0"),
             (count(self.connections_max), "connections_max", "1 to 100,000"),
+            (self.clients <= 10_000, "clients", "at most 10,000"),
             ((1..=1000).contains(&streams), "streams", "1 to 1,000"),
             ((1..=64).contains(&self.workers), "workers", "1 to 64"),
             (!self.timeout.is_zero() && self.timeout <= Duration::from_secs(3_600), "timeout", "above 0, at most 1 h"),

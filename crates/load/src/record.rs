@@ -150,7 +150,6 @@ impl Record {
             mine.latency.merge(&moment.latency);
         }
         self.failures.extend(other.failures);
-        self.failures.sort_by_key(|failure| (failure.at, failure.number));
         self.failures.truncate(self.failures_max);
         self.sent += other.sent;
         self.answered += other.answered;

@@ -138,7 +138,9 @@ pub(crate) struct Frame {
 }
 
 impl Report {
-    pub(crate) fn new(record: Record, frame: Frame) -> Report {
+    pub(crate) fn new(mut record: Record, frame: Frame) -> Report {
+        // They were listed as they ended.
+        record.failures.sort_by_key(|failure| (failure.at, failure.number));
         let mut latency = Latencies::new();
         record.by_template.iter().for_each(|tally| latency.merge(&tally.latency));
         let asked: u64 = record.by_template.iter().map(|tally| tally.asked).sum();

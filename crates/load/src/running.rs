@@ -108,11 +108,13 @@ impl Plan {
         });
         let setup = Arc::new(Setup {
             weights: weights.collect(),
-            connector: Connector::new(&self.target)?,
+            connector: Connector::new(&self.target, self.clients)?,
             prepared,
             seed: self.seed,
+            first_number: self.first_number,
             timeout: self.timeout,
             warm_up: self.warm_up,
+            in_turn: self.clients > 0,
         });
         allow_files(u64::from(self.connections_max) + 64);
         let live = Arc::new(Live::default());

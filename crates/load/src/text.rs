@@ -1,6 +1,6 @@
 //! Text with placeholders, parsed once and written out for each request.
 //!
-//! `{n}` is the request's number (from 0, unique within a run), `{uuid}` a random UUID (version 4; one for each request,
+//! `{n}` is the request's number (from the plan's `first_number`, unique within a run), `{uuid}` a random UUID (version 4; one for each request,
 //! the same wherever it occurs in that request), `{random:N}` a whole number in `0..N` (drawn anew at each occurrence).
 //! Any other `{lowercase}` or `{lowercase:digits}` is an error, so that a typing mistake isn't sent ten thousand times;
 //! every other brace is itself, so JSON can be written as it is. `{{` writes one `{`.

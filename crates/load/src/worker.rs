@@ -31,8 +31,11 @@ pub(crate) struct Setup {
     pub(crate) weights: Vec<u64>,
     pub(crate) connector: Connector,
     pub(crate) seed: u64,
+    pub(crate) first_number: u64,
     pub(crate) timeout: Duration,
     pub(crate) warm_up: Duration,
+    /// Use connections in turn.
+    pub(crate) in_turn: bool,
 }
 
 /// A released request.
@@ -63,7 +66,7 @@ pub(crate) struct Worker {
     pub(crate) nudge: Notify,
     begun: Cell<Instant>,
     queue: RefCell<VecDeque<Job>>,
-    idle: RefCell<Vec<Rc<Parking>>>,
+    idle: RefCell<VecDeque<Rc<Parking>>>,
     lanes: Cell<usize>,
     lanes_max: usize,
     outstanding: Cell<u64>,
@@ -86,7 +89,7 @@ impl Worker {
             nudge: Notify::new(),
             begun: Cell::new(Instant::now()),
             queue: RefCell::new(VecDeque::new()),
-            idle: RefCell::new(Vec::new()),
+            idle: RefCell::new(VecDeque::new()),
             lanes: Cell::new(0),
             lanes_max: lanes.0,
             outstanding: Cell::new(0),
@@ -128,13 +131,17 @@ impl Worker {
             record.late += 1;
             record.late_most = record.late_most.max(late);
         }
-        let job = Job { number: arrival.number, template: self.choose(arrival.number), due: arrival.at };
+        let number = self.setup.first_number.wrapping_add(arrival.number);
+        let job = Job { number, template: self.choose(number), due: arrival.at };
         self.outstanding.set(self.outstanding.get() + 1);
         if arrival.at >= self.setup.warm_up {
             self.live.asked();
         }
         self.queue.borrow_mut().push_back(job);
-        let parked = self.idle.borrow_mut().pop();
+        let mut idle = self.idle.borrow_mut();
+        // The one used last is warm; but if clients are told apart, each gets its turn.
+        let parked = if self.setup.in_turn { idle.pop_front() } else { idle.pop_back() };
+        drop(idle);
         if let Some(parking) = parked {
             parking.parked.set(false);
             parking.waker.borrow_mut().take().inspect(Waker::wake_by_ref);
@@ -155,7 +162,7 @@ impl Worker {
             *waker = Some(context.waker().clone());
         }
         if !parking.parked.replace(true) {
-            self.idle.borrow_mut().push(parking.clone());
+            self.idle.borrow_mut().push_back(parking.clone());
         }
         Poll::Pending
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use plimsoll_load::{Arrivals, Plan, RequestTemplate};
+use plimsoll_load::{Arrivals, Plan, RequestTemplate, once};
 
 use crate::server::{Seen, Server, status};
 use crate::{hold, millis, plan, run};
@@ -71,12 +71,18 @@ fn chooses_requests_by_weight() {
 fn several_workers_share_the_work() {
     let server = Server::start(|_| status(200));
     let requests = vec![RequestTemplate::get("/{n}")];
-    let asked = Plan { requests, workers: 3, connections_max: 5, ..plan(server.target(), 300.0, millis(1000)) };
+    let asked = Plan {
+        requests,
+        workers: 3,
+        connections_max: 5,
+        first_number: 1000,
+        ..plan(server.target(), 300.0, millis(1000))
+    };
     let report = run(&asked);
     assert_eq!(report.right, 300);
     assert!(report.generator.connections <= 5, "{}", report.generator.connections);
     let numbers: BTreeSet<u64> = server.seen().iter().map(|seen| seen.path[1..].parse().unwrap()).collect();
-    assert_eq!(numbers, (0..300).collect());
+    assert_eq!(numbers, (1000..1300).collect());
 }
 
 #[test]
@@ -174,4 +180,26 @@ fn dropping_a_run_ends_it() {
         before = after;
         assert!(Instant::now() < patience, "it still asks");
     }
+}
+
+#[test]
+fn comes_from_several_clients_in_turn() {
+    let server = Server::start(|_| status(200));
+    let asked = Plan { clients: 8, connections_first: 8, ..plan(server.target(), 200.0, millis(200)) };
+    assert_eq!(run(&asked).right, 40);
+    let seen = server.seen();
+    for client in 1..=8 {
+        let from = format!("127.0.1.{client}");
+        let count = seen.iter().filter(|seen| seen.client.to_string() == from).count();
+        assert!((1..=39).contains(&count), "{from} asked {count} times of 40");
+    }
+}
+
+#[test]
+fn one_request_gives_its_answer() {
+    let server = Server::start(|seen: Seen| status(if seen.path == "/7" { 201 } else { 404 }));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (target, request) = (server.target(), RequestTemplate::get("/{n}"));
+    let answer = runtime.block_on(once(&target, &request, (1, 7), Duration::from_secs(30))).unwrap();
+    assert_eq!((answer.status, answer.body.as_ref()), (201, b"hello".as_slice()));
 }

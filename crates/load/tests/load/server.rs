@@ -1,7 +1,7 @@
 //! A real HTTP server on a port of the kernel's choice, in a thread of its own, that does what a test tells it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -28,6 +28,7 @@ type Handler = Arc<dyn Fn(Seen) -> Answer + Send + Sync>;
 pub(crate) struct Seen {
     /// Its place in the order of arrival, from 0.
     pub(crate) order: u64,
+    pub(crate) client: IpAddr,
     pub(crate) path: String,
     pub(crate) headers: http::HeaderMap,
     pub(crate) body: String,
@@ -103,11 +104,11 @@ struct State {
 
 async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<TlsAcceptor>) {
     loop {
-        let (stream, _) = listener.accept().await.unwrap();
+        let (stream, client) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (state, tls) = (state.clone(), tls.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(state.clone(), request));
+            let service = service_fn(move |request| answer(state.clone(), client.ip(), request));
             let builder = auto::Builder::new(TokioExecutor::new());
             // How a connection ends is the client's business here.
             match tls {
@@ -121,11 +122,16 @@ async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<TlsAccepto
     }
 }
 
-async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    state: Arc<State>,
+    client: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let seen = Seen {
         order: state.count.fetch_add(1, SeqCst),
+        client,
         path: head.uri.path_and_query().map_or_else(String::new, |path| path.as_str().to_owned()),
         headers: head.headers,
         body: String::from_utf8_lossy(&body).into_owned(),
