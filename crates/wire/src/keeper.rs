@@ -42,6 +42,12 @@ pub enum Ask {
         /// Which process.
         id: String,
     },
+    /// Never starts that process (`respawn`) again: when it ends, it has ended as any other. For a gateway that an upgrade
+    /// replaces.
+    Retire {
+        /// Which process.
+        id: String,
+    },
     /// Binds a TCP listener (backlog 4096, `SO_REUSEADDR`) and keeps it as `name`; idempotent by name and address.
     /// Answered by [`Answer::Listening`] or [`Answer::Refused`] with errno and, where it can be told, the owner of the port.
     Listen {
@@ -218,7 +224,7 @@ pub struct Process {
     pub cgroup: Option<String>,
     /// Its control group's folder in the processor accounting hierarchy, where that is another one (v1).
     pub cpu_cgroup: Option<String>,
-    /// Limits asked for that this machine can't enforce, by the names of [`Limits`]' fields.
+    /// Limits asked for that this machine can't enforce, by the names of [`Limits`]' fields (`memory_bytes`).
     pub unenforced: Vec<String>,
     /// How it ended; `None` while it runs.
     pub exit: Option<Exit>,
@@ -261,7 +267,7 @@ pub struct Inventory {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Event {
-    /// A process ended, and all its descendants are gone.
+    /// A process ended, and all its descendants are gone. Told of those with `respawn` too, before [`Event::Respawned`].
     Exited {
         /// Which one.
         id: String,

@@ -1,0 +1,171 @@
+//! A keeper that dies is replaced, and what it looked after goes on.
+
+use crate::world::{World, eventually, is_alive, pids, shell, start};
+use plimsoll_wire::keeper::{Answer, Ask, Spawn};
+use std::{fs, io::Read, process::Command};
+
+fn greeting(world: &mut World) -> bool {
+    match world.ask(Ask::Hello { version: plimsoll_wire::VERSION, role: "engine".into() }) {
+        Answer::Hello { took_over, .. } => took_over,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_same_processes_run_on_and_their_ends_are_told_as_unknown() {
+    let mut world = World::new();
+    assert!(!greeting(&mut world));
+    let before = world.spawn(shell("a", "exec sleep 10000"));
+    world.spawn(shell("b", "exit 9"));
+    world.exit("b");
+    world.replace_keeper(&[]);
+    assert!(greeting(&mut world));
+    let after = world.process("a").unwrap();
+    assert_eq!((after.pid, after.start, after.exit), (before.pid, before.start, None));
+    let exit = world.process("b").and_then(|process| process.exit).unwrap();
+    assert_eq!((exit.code, exit.unknown), (Some(9), false), "a status that was known stays known");
+    world.signal("a", 15);
+    let exit = world.exit("a");
+    assert_eq!((exit.unknown, exit.code, exit.signal), (true, None, None));
+    assert!(!is_alive(before.pid));
+}
+
+#[test]
+fn an_adopted_process_is_started_no_second_time() {
+    let mut world = World::new();
+    let wish = shell("a", "exec sleep 10000");
+    let before = world.spawn(wish.clone());
+    world.replace_keeper(&[]);
+    assert_eq!(world.spawn(wish).pid, before.pid);
+}
+
+#[test]
+fn one_that_died_meanwhile_is_told_with_its_descendants_ended() {
+    let mut world = World::new();
+    let file = world.file("pids");
+    let script = format!("setsid -f sh -c 'echo $$ > {}; exec sleep 10000'; exec sleep 10000", file.display());
+    let process = world.spawn(shell("a", &script));
+    let daemon = pids(&file, 1)[0];
+    world.kill_keeper();
+    kill(process.pid);
+    eventually("it is dead", || !is_alive(process.pid));
+    world.replace_keeper_after_death();
+    eventually("its end is known", || world.process("a").is_some_and(|process| process.exit.is_some()));
+    assert!(world.process("a").unwrap().exit.unwrap().unknown);
+    assert!(!is_alive(daemon));
+}
+
+#[test]
+fn descendants_of_an_adopted_process_end_with_it() {
+    let mut world = World::new();
+    let file = world.file("pids");
+    let script = format!("setsid -f sh -c 'echo $$ > {}; exec sleep 10000'; exec sleep 10000", file.display());
+    world.spawn(shell("a", &script));
+    let daemon = pids(&file, 1)[0];
+    world.replace_keeper(&[]);
+    world.signal("a", 9);
+    let exit = world.exit("a");
+    assert!(exit.stragglers >= 1, "{exit:?}");
+    assert!(!is_alive(daemon));
+}
+
+#[test]
+fn a_damaged_or_missing_inventory_loses_no_process() {
+    for damage in ["", "0000000000000000\n{}", "missing"] {
+        let mut world = World::new();
+        let before = world.spawn(shell("a", "while :; do echo x; sleep 0.05; done"));
+        world.kill_keeper();
+        if damage == "missing" {
+            fs::remove_file(world.place.inventory()).unwrap();
+        } else {
+            fs::write(world.place.inventory(), damage).unwrap();
+        }
+        world.keeper = start(&world.place, &["take-over"]);
+        world.client = crate::world::connect(&world.place);
+        assert!(greeting(&mut world));
+        assert_eq!(world.process("a").map(|process| process.pid), Some(before.pid), "{damage:?}");
+        world.signal("a", 9);
+        world.exit("a");
+    }
+}
+
+#[test]
+fn a_stranger_with_the_pid_of_a_dead_process_is_never_signalled() {
+    let mut world = World::new();
+    let mut stranger = Command::new("sleep").arg("10000").spawn().unwrap();
+    // Clock ticks tell them apart, so at least one must pass.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let process = world.spawn(shell("a", "exec sleep 10000"));
+    world.kill_keeper();
+    kill(process.pid);
+    // The inventory now names the stranger's pid, with another start time: as after a reuse.
+    rewrite(&world, &format!("\"pid\":{}", process.pid), &format!("\"pid\":{}", stranger.id()));
+    world.replace_keeper_after_death();
+    eventually("its end is known", || world.process("a").is_some_and(|process| process.exit.is_some()));
+    world.signal("a", 9);
+    assert_eq!(world.ask(Ask::Signal { id: "a".into(), signal: 9, whole: true }), Answer::Done);
+    assert_eq!(stranger.try_wait().unwrap(), None);
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+#[test]
+fn an_inventory_of_another_boot_is_no_take_over() {
+    let mut world = World::new();
+    world.spawn(shell("a", "exit 0"));
+    world.exit("a");
+    world.kill_keeper();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    rewrite(&world, boot.trim(), "00000000-0000-0000-0000-000000000000");
+    world.replace_keeper_after_death();
+    assert!(!greeting(&mut world));
+    assert_eq!(world.process("a"), None);
+}
+
+#[test]
+fn the_engine_is_started_anew_only_if_it_is_dead() {
+    let mut world = World::with(&["engine"]);
+    let engines = world.file("engines");
+    let first = pids(&engines, 1)[0];
+    world.replace_keeper(&["engine"]);
+    assert_eq!(world.process("engine").map(|process| process.pid), Some(first));
+    world.kill_keeper();
+    kill(first);
+    eventually("the engine is dead", || !is_alive(first));
+    world.keeper = start(&world.place, &["engine"]);
+    world.client = crate::world::connect(&world.place);
+    let both = pids(&engines, 2);
+    assert_eq!(world.process("engine").map(|process| process.pid), Some(both[1]));
+}
+
+#[test]
+fn a_second_keeper_is_refused_at_once_and_names_the_first() {
+    let mut world = World::new();
+    let mut second = Command::new(crate::world::PROGRAM)
+        .args(["keeper".as_ref(), world.place.state.as_os_str()])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert_eq!(second.wait().unwrap().code(), Some(1));
+    let mut said = String::new();
+    second.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains(&format!("another keeper (pid {})", world.keeper.id())), "{said}");
+    world.spawn(Spawn { log: None, ..shell("a", "exit 0") });
+    world.exit("a");
+}
+
+/// As a stranger would.
+fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// Changes the inventory, and its check sum with it.
+fn rewrite(world: &World, from: &str, to: &str) {
+    let text = fs::read_to_string(world.place.inventory()).unwrap();
+    let body = text.split_once('\n').unwrap().1.replace(from, to);
+    let sum = body
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    fs::write(world.place.inventory(), format!("{sum:016x}\n{body}")).unwrap();
+}

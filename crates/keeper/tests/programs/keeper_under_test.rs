@@ -1,0 +1,76 @@
+//! What the tests start: `keeper …` is a keeper, the other words are programs that misbehave on request.
+
+use plimsoll_keeper::{LogCaps, Options, client::Client, run};
+use plimsoll_wire::channel::Channel;
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    match args.get(1).map(String::as_str) {
+        Some("keeper") => keeper(&args[2..]),
+        Some("hog") => hog(&args[2]),
+        Some("flood") => flood(&args[2]),
+        Some("engine") => engine(&args[3]),
+        other => {
+            eprintln!("unknown part: {other:?}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// `STATE [engine] [take-over] [small-logs]`
+fn keeper(args: &[String]) -> ExitCode {
+    let has = |word: &str| args.iter().any(|arg| arg == word);
+    let log_caps = if has("small-logs") {
+        LogCaps { file_bytes: 64 << 10, files: 3, bytes_per_second: 256 << 10 }
+    } else {
+        LogCaps::default()
+    };
+    run(Options {
+        state: PathBuf::from(&args[0]),
+        program: std::env::current_exe().expect("own path"),
+        engine: has("engine"),
+        take_over: has("take-over"),
+        log_caps,
+    })
+}
+
+/// Touches so many MiB.
+fn hog(mebibytes: &str) -> ExitCode {
+    let bytes = mebibytes.parse::<usize>().expect("a number") << 20;
+    let memory: Vec<u8> = (0..bytes).map(|place| (place >> 12) as u8 | 1).collect();
+    std::thread::sleep(Duration::from_secs(u64::from(memory[bytes / 2]) + 3600));
+    ExitCode::SUCCESS
+}
+
+/// Writes so many MiB of lines as fast as it can, then `done` to standard error and to the file `done`.
+fn flood(mebibytes: &str) -> ExitCode {
+    let mut line = vec![b'x'; 127];
+    line.push(b'\n');
+    let chunk = line.repeat(512);
+    let mut out = std::io::stdout().lock();
+    for _ in 0..mebibytes.parse::<usize>().expect("a number") * 16 {
+        if out.write_all(&chunk).is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// An engine that only writes down that it was started, and greets the keeper.
+fn engine(state: &str) -> ExitCode {
+    let file = Path::new(state).with_file_name("engines");
+    let mut file = OpenOptions::new().append(true).create(true).open(file).expect("the file of engines");
+    let client = Channel::from_stdin().and_then(|channel| Client::new(channel, "engine"));
+    let Ok(mut client) = client else { return ExitCode::FAILURE };
+    writeln!(file, "{}", std::process::id()).expect("written");
+    while client.event(Duration::from_secs(3600)).is_ok() {}
+    std::thread::sleep(Duration::from_secs(3600));
+    ExitCode::SUCCESS
+}
