@@ -7,3 +7,5 @@ pub mod order;
 pub mod reconcile;
 pub mod restart;
 pub mod route;
+pub mod table;
+pub mod termination;

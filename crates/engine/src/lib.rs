@@ -1,1 +1,107 @@
 //! The loop: observe, decide, ask the keeper.
+//!
+//! The engine holds no listener, no pipe and no child: it can die at any point and the next one goes on where it was.
+//!
+//! Invariant: it chooses nothing by itself; every choice is asked of `control`.
+//! Invariant: what must be durable is in the journal before it is answered.
+
+mod addresses;
+mod clock;
+mod engine;
+mod events;
+mod figures;
+mod input;
+mod keeper;
+mod launch;
+mod logs;
+mod metrics;
+mod oneshot;
+mod probe;
+mod record;
+mod replica;
+mod revision;
+mod secrets;
+mod serve;
+mod store;
+mod takeover;
+mod usage;
+mod variables;
+mod watched;
+
+use engine::Engine;
+use plimsoll_wire::{
+    channel::Channel,
+    place::{API, Place},
+};
+use std::{path::PathBuf, process::ExitCode};
+use tokio::sync::mpsc;
+
+/// How an engine is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The state directory, absolute.
+    pub state: PathBuf,
+    /// The `plimsoll` binary: gateways and keepers are started from it.
+    pub program: PathBuf,
+}
+
+/// Runs an engine until its system has ended. Its standard input is a channel to the keeper; where it isn't, it connects
+/// to the keeper's socket.
+#[must_use]
+pub fn run(options: Options) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cannot start the engine: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match tokio::task::LocalSet::new().block_on(&runtime, work(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn work(options: Options) -> Result<(), String> {
+    let place = Place::new(&options.state);
+    let channel = Channel::from_stdin().map_err(|error| format!("cannot reach the keeper: {error}"))?;
+    let (inputs, mut incoming) = mpsc::unbounded_channel();
+    let mut engine = Engine::recover(place.clone(), options.program, channel, inputs.clone()).await?;
+    serve_api(&engine, &place, inputs).await?;
+    while !engine.is_finished() {
+        let wake = engine.turn();
+        let sleep = async {
+            match wake {
+                Some(moment) => tokio::time::sleep_until(engine.runtime_instant(moment)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let input = tokio::select! {
+            input = incoming.recv() => input,
+            () = sleep => None,
+        };
+        if let Some(input) = input {
+            engine.take(input);
+            while let Ok(input) = incoming.try_recv() {
+                engine.take(input);
+            }
+        }
+    }
+    // The keeper ends us; what was just asked of it still has to be sent.
+    while let Some(input) = incoming.recv().await {
+        engine.take(input);
+    }
+    Ok(())
+}
+
+async fn serve_api(engine: &Engine, place: &Place, inputs: mpsc::UnboundedSender<input::Input>) -> Result<(), String> {
+    let fd = engine.take_kept(API).await.map_err(|error| format!("the keeper has no listener for the API: {error}"))?;
+    let listener = std::os::unix::net::UnixListener::from(fd);
+    listener.set_nonblocking(true).map_err(|error| error.to_string())?;
+    let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| error.to_string())?;
+    tokio::task::spawn_local(serve::serve(listener, inputs, place.state.join("logs")));
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! The engine's state, and what each input changes in it.
+//!
+//! The loop is: take inputs, [`Engine::turn`] (ask `control`, act), sleep until the next input or moment.
+
+mod ending;
+mod exits;
+mod figures;
+mod launching;
+mod offers;
+mod orders;
+mod recovery;
+mod routing;
+mod status;
+mod storing;
+mod turning;
+
+use crate::{
+    addresses::Addresses,
+    clock::Clock,
+    events::Events,
+    input::Input,
+    keeper::Keeper,
+    oneshot::Oneshots,
+    record::Record,
+    replica::{Replica, of_process},
+    secrets::Secrets,
+};
+use figures::Gateways;
+use plimsoll_journal::entry::Entry;
+use plimsoll_model::{Instant, ReplicaId, RevisionId};
+use plimsoll_wire::{keeper::Event, place::Place};
+use routing::Routes;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+use storing::StoreState;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// The whole state of the engine.
+pub(crate) struct Engine {
+    place: Place,
+    program: PathBuf,
+    clock: Clock,
+    keeper: Keeper,
+    oneshots: Oneshots,
+    inputs: UnboundedSender<Input>,
+    record: Record,
+    events: Events,
+    secrets: Secrets,
+    /// The wanted version of each service of the accepted system.
+    revisions: BTreeMap<String, RevisionId>,
+    replicas: BTreeMap<ReplicaId, Replica>,
+    stores: BTreeMap<String, StoreState>,
+    addresses: Addresses,
+    /// The address of each listener that is bound, or why it isn't, by its name.
+    listeners: BTreeMap<String, Result<String, String>>,
+    /// Listeners that the keeper was asked to bind and has not answered about.
+    binding: BTreeSet<String>,
+    routes: Routes,
+    gateways: Gateways,
+    /// Who waits for whom, by service.
+    waiting: BTreeMap<String, Vec<String>>,
+    /// A sentence about the rollout of each service.
+    rollouts: BTreeMap<String, String>,
+    warnings: Vec<String>,
+    keeper_pid: i32,
+    /// Until then, adopted replicas are looked at before anything is decided.
+    settle_until: Option<Instant>,
+    finished: bool,
+}
+
+impl Engine {
+    /// Takes one input in.
+    pub(crate) fn take(&mut self, input: Input) {
+        match input {
+            Input::Keeper(event) => self.take_event(event),
+            Input::KeeperLost => self.lose_keeper(),
+            Input::KeeperBack(took) => self.take_keeper_back(took),
+            Input::Launched { replica, attempt, result } => self.take_launched(&replica, attempt, result),
+            Input::Probed { process, mut outcome, detail } => {
+                outcome.at = self.clock.now();
+                if let Some(replica) = self.by_process(&process) {
+                    replica.under_way.retain(|kind| *kind != outcome.probe);
+                    replica.probed.insert(outcome.probe, detail);
+                    replica.outcomes.push(outcome);
+                }
+            }
+            Input::ProbeUnmade { process, probe } => {
+                if let Some(replica) = self.by_process(&process) {
+                    replica.under_way.retain(|kind| *kind != probe);
+                }
+            }
+            Input::Hooked { process } => {
+                if let Some(ending) = self.by_process(&process).and_then(Replica::ending) {
+                    ending.hook_done = true;
+                }
+            }
+            Input::Listening { name, result } => self.take_listening(name, result),
+            Input::Store { name, news } => self.take_store(&name, news),
+            Input::Figures { gateway, figures } => self.gateways.take(gateway, figures.map(|figures| *figures)),
+            Input::Asked(asked) => self.answer(asked),
+        }
+    }
+
+    /// The runtime's instant for a moment.
+    pub(crate) fn runtime_instant(&self, moment: Instant) -> tokio::time::Instant {
+        self.clock.at(moment)
+    }
+
+    /// A duplicate of a descriptor that the keeper keeps.
+    pub(crate) async fn take_kept(&self, name: &str) -> Result<std::os::fd::OwnedFd, String> {
+        self.keeper.take(name).await.map_err(|error| error.to_string())
+    }
+
+    /// The system has ended, and the keeper was asked to end too.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The replica whose present process that is.
+    fn by_process(&mut self, process: &str) -> Option<&mut Replica> {
+        let (id, attempt) = of_process(process)?;
+        self.replicas.get_mut(&id).filter(|replica| replica.attempt == attempt)
+    }
+
+    fn take_event(&mut self, event: Event) {
+        if self.oneshots.take(&event) {
+            return;
+        }
+        match event {
+            Event::Exited { id, exit } => self.take_exit(&id, &exit),
+            Event::Respawned(process) => {
+                let message = format!("started again by the keeper as process {}", process.pid);
+                self.tell(&process.id, "Respawned", &message, true);
+            }
+            Event::LogDropped { log, bytes } => {
+                let message = format!("{bytes} bytes of its log were dropped: they came faster than allowed");
+                self.tell(&log, "LogDropped", &message, true);
+            }
+            Event::Kept { .. } => {}
+        }
+    }
+
+    /// Tells that something happened: to the journal, to those who follow, to those who ask later.
+    fn tell(&mut self, subject: &str, reason: &str, message: &str, warning: bool) {
+        let event = self.events.tell(self.clock.now(), subject, reason, message, warning);
+        self.record.note(Entry::Told {
+            number: event.number,
+            at: event.at,
+            subject: event.subject,
+            reason: event.reason,
+            message: event.message,
+            warning,
+        });
+    }
+}

@@ -1,0 +1,44 @@
+//! The system ends: services first, users before what they use (`control::reconcile` says in which order), then stores,
+//! then the keeper and with it the gateways and this engine.
+
+use super::{Engine, turning::Wake};
+use plimsoll_journal::entry::Entry;
+
+/// How long gateways may take to finish what is in flight.
+const GATEWAY_GRACE_MS: u64 = 5_000;
+
+impl Engine {
+    /// Goes on with the end of the system, if it is to end.
+    pub(super) fn consider_ending(&mut self, _wake: &mut Wake) {
+        let Some(volumes) = self.record.remembered.ending else { return };
+        if self.finished || !self.replicas.is_empty() {
+            return;
+        }
+        self.stop_stores();
+        if self.stores.values().any(|store| !store.is_stopped() && store.phase != "Failed") {
+            return;
+        }
+        if volumes && let Err(error) = self.drop_volumes() {
+            self.tell("system", "VolumesNotDropped", &error, true);
+        }
+        self.tell("system", "Ended", "nothing of it runs any more", false);
+        if let Err(error) = self.record.commit(Entry::Ended) {
+            self.tell("system", "NotRecorded", &crate::store::chain(&error), true);
+        }
+        self.finished = true;
+        let keeper = self.keeper.clone();
+        tokio::task::spawn_local(async move { keeper.stop(GATEWAY_GRACE_MS).await });
+    }
+
+    /// Drops the data of all stores that are ours.
+    fn drop_volumes(&self) -> Result<(), String> {
+        let stores = self.place.state.join("stores");
+        let home = std::fs::canonicalize(&stores).unwrap_or_else(|_| stores.clone());
+        if !home.exists() {
+            return Ok(());
+        }
+        std::fs::remove_dir_all(&home).map_err(|error| format!("cannot drop {}: {error}", home.display()))?;
+        std::fs::remove_file(&stores).ok();
+        Ok(())
+    }
+}

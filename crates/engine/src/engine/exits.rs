@@ -1,0 +1,91 @@
+//! What becomes of a replica whose process ended.
+
+use super::Engine;
+use crate::{
+    replica::{Stage, of_process},
+    store::member_words,
+};
+use plimsoll_control::restart::{self, Act, ExitSeen};
+use plimsoll_journal::entry::Entry;
+use plimsoll_model::{Instant, ReplicaId};
+use plimsoll_wire::keeper::Exit;
+
+/// How a start that never came to a process ends.
+pub(super) fn never_started(at: Instant) -> Exit {
+    Exit {
+        code: Some(127),
+        signal: None,
+        oom: false,
+        memory_peak: None,
+        cpu_us: 0,
+        unknown: false,
+        at: at.0,
+        stragglers: 0,
+    }
+}
+
+impl Engine {
+    /// The keeper told of an end.
+    pub(super) fn take_exit(&mut self, process: &str, exit: &Exit) {
+        let Some((id, attempt)) = of_process(process) else { return };
+        let (keeper, name) = (self.keeper.clone(), process.to_owned());
+        tokio::task::spawn_local(async move {
+            keeper.forget(&name).await.ok();
+        });
+        if self.replicas.get(&id).is_none_or(|replica| replica.attempt != attempt) {
+            return;
+        }
+        let mut message = member_words(exit);
+        if exit.stragglers > 0 {
+            message.push_str(&format!("; {} processes that it left behind were killed", exit.stragglers));
+        }
+        self.after_end(&id, exit, &message);
+    }
+
+    /// Decides what follows the end of a replica's process.
+    pub(super) fn after_end(&mut self, id: &ReplicaId, exit: &Exit, message: &str) {
+        let now = self.clock.now();
+        let Some(replica) = self.replicas.get_mut(id) else { return };
+        let probe_kill = matches!(replica.stage, Stage::Restarting(_));
+        let by_us = matches!(replica.stage, Stage::Stopping(_));
+        let seen = restart::Seen {
+            at: now,
+            exited_at: Instant(exit.at),
+            exit: ExitSeen { code: exit.code, signal: exit.signal, oom: exit.oom, by_us, probe_kill },
+            ready_for: replica.ready_since.map(|since| now.since(since)).unwrap_or_default(),
+            ran_for: now.since(replica.started_at),
+        };
+        let policy = restart::Policy { restart: replica.service.restart, ..restart::Policy::default() };
+        let decision = restart::decide(&policy, &mut replica.restart, &seen);
+        replica.process = None;
+        replica.ready_since = None;
+        replica.was_ready = false;
+        replica.unrouted_in = None;
+        replica.probed.clear();
+        replica.outcomes.clear();
+        replica.under_way.clear();
+        replica.last_exit = Some(message.into());
+        replica.reason.clone_from(&decision.reason);
+        match decision.act {
+            _ if by_us => {
+                self.tell(&id.to_string(), "Stopped", message, false);
+                self.remove(id);
+            }
+            Act::Never => {
+                replica.stage = Stage::Done;
+                self.tell(&id.to_string(), "Done", &decision.reason, false);
+            }
+            Act::Now => self.restart_at(id, now, "Restarting", &decision.reason),
+            Act::At(until) => self.restart_at(id, until, "BackOff", &decision.reason),
+        }
+    }
+
+    fn restart_at(&mut self, id: &ReplicaId, until: Instant, word: &str, reason: &str) {
+        let Some(replica) = self.replicas.get_mut(id) else { return };
+        replica.restarts += 1;
+        replica.stage = Stage::BackOff { until };
+        let (restarts, memory) = (replica.restarts, replica.restart);
+        self.record.note(Entry::Restarted { id: id.clone(), restarts, memory });
+        self.tell(&id.to_string(), word, reason, true);
+    }
+}

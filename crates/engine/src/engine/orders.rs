@@ -1,0 +1,121 @@
+//! What is asked by the API.
+
+use super::Engine;
+use crate::{input::Asked, replica::Stage};
+use plimsoll_api::Offer;
+use plimsoll_journal::entry::Entry;
+use plimsoll_model::ReplicaId;
+
+/// Nobody runs more replicas of one service on one machine.
+const REPLICAS_MAX: u32 = 1000;
+
+impl Engine {
+    /// Answers one question, or carries out one order. Whoever asked may be gone.
+    pub(super) fn answer(&mut self, asked: Asked) {
+        match asked {
+            Asked::Offer(offer, reply) => drop(reply.send(self.accept(*offer))),
+            Asked::System(reply) => drop(reply.send(self.offer())),
+            Asked::Status(reply) => self.answer_status(reply),
+            Asked::Events(after, reply) => drop(reply.send(self.events.since(after))),
+            Asked::Restart(service, reply) => drop(reply.send(self.renew(&service))),
+            Asked::Scale(service, replicas, reply) => drop(reply.send(self.scale(&service, replicas))),
+            Asked::Signal(id, signal, reply) => drop(reply.send(self.signal(&id, signal))),
+            Asked::Down(volumes, reply) => drop(reply.send(self.down(volumes))),
+            Asked::Logs(name, reply) => drop(reply.send(self.logs(name.as_deref()))),
+            Asked::Metrics(reply) => drop(reply.send(self.metrics())),
+        }
+    }
+
+    fn offer(&self) -> Offer {
+        let accepted = self.record.remembered.accepted.clone().unwrap_or_default();
+        Offer {
+            system: accepted.system,
+            text: accepted.text,
+            file: accepted.file,
+            folder: accepted.folder,
+            environment: accepted.environment,
+            secrets: Default::default(),
+        }
+    }
+
+    /// Every replica of a service gets a new version that differs in nothing: the rollout does the rest.
+    fn renew(&mut self, service: &str) -> Result<(), String> {
+        self.known_service(service)?;
+        let renewal = self.record.remembered.renewals.get(service).copied().unwrap_or(0) + 1;
+        let entry = Entry::Renewed { service: service.into(), renewal };
+        self.record.commit(entry).map_err(|error| crate::store::chain(&error))?;
+        self.name_revisions();
+        self.tell(service, "Restarting", "a person wants every replica replaced", false);
+        Ok(())
+    }
+
+    fn scale(&mut self, service: &str, replicas: u32) -> Result<(), String> {
+        let what = self.known_service(service)?;
+        if replicas > REPLICAS_MAX {
+            return Err(format!(
+                "{replicas} replicas are more than the {REPLICAS_MAX} that one machine runs of a service"
+            ));
+        }
+        if let Some(scaling) = &what.autoscaling
+            && !(scaling.min_replicas..=scaling.max_replicas).contains(&replicas)
+        {
+            let (min, max) = (scaling.min_replicas, scaling.max_replicas);
+            return Err(format!(
+                "autoscaling keeps {service} between {min} and {max} replicas; change `autoscaling` in the file"
+            ));
+        }
+        let entry = Entry::Scaled { service: service.into(), replicas: Some(replicas) };
+        self.record.commit(entry).map_err(|error| crate::store::chain(&error))?;
+        let message = format!("a person wants {replicas} replicas, until the next `plimsoll up` with a changed file");
+        self.tell(service, "Scaled", &message, false);
+        Ok(())
+    }
+
+    fn signal(&mut self, id: &ReplicaId, signal: i32) -> Result<(), String> {
+        let replica = self.replicas.get(id).ok_or_else(|| format!("there is no replica {id}"))?;
+        if replica.process.is_none() || matches!(replica.stage, Stage::Done) {
+            return Err(format!("{id} does not run now"));
+        }
+        let process = replica.process_id();
+        self.tell(&id.to_string(), "Signal", &format!("a person sends it signal {signal}"), true);
+        self.signal_process(process, signal, false);
+        Ok(())
+    }
+
+    fn known_service(&self, name: &str) -> Result<std::rc::Rc<plimsoll_model::Service>, String> {
+        self.accepted_service(name).ok_or_else(|| {
+            let known: Vec<&String> = self.revisions.keys().collect();
+            format!("there is no service {name}; there are {known:?}")
+        })
+    }
+
+    fn down(&mut self, volumes: bool) -> Result<(), String> {
+        if self.record.remembered.ending.is_some_and(|former| former || !volumes) {
+            return Ok(());
+        }
+        let entry = Entry::Ending { volumes };
+        self.record.commit(entry).map_err(|error| crate::store::chain(&error))?;
+        let message =
+            if volumes { "the system is ended, and its stores' data is dropped" } else { "the system is ended" };
+        self.tell("system", "Ending", message, false);
+        Ok(())
+    }
+
+    /// The names of the logs of a service, a replica or store member, or of all.
+    fn logs(&self, name: Option<&str>) -> Result<Vec<String>, String> {
+        let mut names: Vec<String> = self.replicas.keys().map(ToString::to_string).collect();
+        for (store, state) in &self.stores {
+            names.extend((1..=state.ports.len()).map(|member| format!("{store}-{member}")));
+        }
+        let Some(wanted) = name else { return Ok(names) };
+        if ["keeper", "engine", "gateway"].contains(&wanted) {
+            return Ok(vec![wanted.into()]);
+        }
+        let of = |log: &String| log == wanted || log.rsplit_once('-').is_some_and(|(service, _)| service == wanted);
+        let found: Vec<String> = names.into_iter().filter(of).collect();
+        if found.is_empty() && !self.revisions.contains_key(wanted) {
+            return Err(format!("there is no service, store or replica {wanted}"));
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,273 @@
+//! The engine comes back: what was remembered is held against what the keeper has, and gone on with.
+//!
+//! Invariant: a process that runs and is wanted is never started anew.
+
+use super::{Engine, figures::Gateways, routing::Routes};
+use crate::{
+    addresses::Addresses,
+    clock::Clock,
+    events::Events,
+    input::Input,
+    keeper::{Keeper, KeeperError},
+    oneshot::Oneshots,
+    record::Record,
+    replica::{Replica, Stage, of_process},
+    secrets::{self, Secrets},
+};
+use plimsoll_control::health;
+use plimsoll_model::{
+    Instant, Millis, ReplicaId,
+    route::{ROUTES, RouteTable},
+};
+use plimsoll_wire::{
+    channel::{Channel, read_memfd},
+    keeper::Inventory,
+    place::Place,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    rc::Rc,
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Adopted replicas may take so long to answer their first probe before it is decided without them.
+const SETTLE_MAX: Millis = Millis(3_000);
+
+impl Engine {
+    /// The engine as the journal and the keeper have it.
+    ///
+    /// # Errors
+    /// The keeper is gone, or the journal can't be used; a sentence for a person.
+    pub(crate) async fn recover(
+        place: Place,
+        program: PathBuf,
+        channel: Channel,
+        inputs: UnboundedSender<Input>,
+    ) -> Result<Self, String> {
+        let (record, damage) = Record::open(&place.journal()).map_err(|error| crate::store::chain(&error))?;
+        let keeper = Keeper::unconnected();
+        keeper.connect(channel, inputs.clone()).map_err(|error| error.to_string())?;
+        let remembered = &record.remembered;
+        let addresses = Addresses::remembered(remembered.ports.clone(), place.state.as_os_str().as_encoded_bytes());
+        let mut engine = Self {
+            clock: Clock::start(remembered.last_at),
+            events: Events::after(remembered.last_event),
+            oneshots: Oneshots::new(keeper.clone()),
+            place,
+            program,
+            keeper,
+            inputs,
+            record,
+            secrets: Secrets::default(),
+            revisions: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            addresses,
+            listeners: BTreeMap::new(),
+            binding: BTreeSet::new(),
+            routes: Routes::default(),
+            gateways: Gateways::default(),
+            waiting: BTreeMap::new(),
+            rollouts: BTreeMap::new(),
+            warnings: Vec::new(),
+            keeper_pid: 0,
+            settle_until: None,
+            finished: false,
+        };
+        engine.adopt(damage).await.map_err(|error| format!("cannot go on with what runs: {error}"))?;
+        Ok(engine)
+    }
+
+    /// Takes over what runs.
+    async fn adopt(&mut self, damage: Option<String>) -> Result<(), KeeperError> {
+        let (pid, took_over) = self.keeper.hello().await?;
+        self.keeper_pid = pid;
+        if let Some(damage) = damage {
+            self.warn("JournalDamaged", format!("the journal is damaged and was used up to there: {damage}"));
+        }
+        if took_over {
+            self.warn(
+                "KeeperTookOver",
+                "the keeper died and another one took over: how processes ended meanwhile is not known".into(),
+            );
+        }
+        self.take_what_was_kept().await;
+        let inventory = self.keeper.list().await?;
+        self.name_revisions();
+        self.adopt_replicas(&inventory);
+        self.end_strangers(&inventory);
+        self.start_gateway();
+        self.follow_gateway();
+        self.arrange_stores();
+        self.reserve_edges();
+        self.settle_until = Some(self.clock.now().after(SETTLE_MAX));
+        Ok(())
+    }
+
+    /// Says something that a person should know as long as the engine runs.
+    fn warn(&mut self, reason: &str, message: String) {
+        self.tell("system", reason, &message, true);
+        self.warnings.push(message);
+    }
+
+    /// The last routes and the secrets, as the keeper kept them.
+    async fn take_what_was_kept(&mut self) {
+        if let Ok(fd) = self.keeper.take(ROUTES).await
+            && let Ok(text) = read_memfd(fd)
+            && let Ok(table) = serde_json::from_slice::<RouteTable>(&text)
+        {
+            self.routes.table = table;
+        }
+        if let Ok(fd) = self.keeper.take(secrets::KEPT).await
+            && let Ok(text) = read_memfd(fd)
+            && let Ok(given) = serde_json::from_slice(&text)
+        {
+            self.secrets.given = given;
+        }
+    }
+
+    /// Makes the remembered replicas again; those whose process runs go on as they were, as far as routes tell.
+    fn adopt_replicas(&mut self, inventory: &Inventory) {
+        let now = self.clock.now();
+        let served: BTreeSet<String> = self
+            .routes
+            .table
+            .services
+            .values()
+            .flat_map(|backend| &backend.replicas)
+            .filter(|endpoint| endpoint.serving)
+            .map(|endpoint| endpoint.process.clone())
+            .collect();
+        let mut adopted = 0;
+        for (id, known) in self.record.remembered.replicas.clone() {
+            let Some(service) = self.record.remembered.revisions.get(&known.revision).cloned() else { continue };
+            let mut replica = Replica::new(id.clone(), known.revision, Rc::new(service), now);
+            replica.attempt = known.attempt;
+            replica.port = known.port;
+            replica.restarts = known.restarts;
+            replica.restart = known.memory;
+            let name = replica.process_id();
+            if let Some(process) = inventory.processes.iter().find(|process| process.id == name) {
+                adopted += usize::from(process.exit.is_none());
+                replica.started_at = Instant(process.started_at);
+                if served.contains(&name) {
+                    let since = Some(replica.started_at);
+                    replica.ready_since = since;
+                    replica.was_ready = true;
+                    replica.health = health::Memory::of_running(replica.started_at, true, since);
+                }
+                replica.process = Some(process.clone());
+                replica.stage = Stage::Running;
+            } else if known.attempt > 0 {
+                // The spawn was written down and not carried out, or its end was told to an engine that is gone.
+                replica.stage = Stage::BackOff { until: now };
+            }
+            if let Some(port) = replica.port {
+                self.addresses.take(port);
+            }
+            self.replicas.insert(id.clone(), replica);
+            self.go_on(&id, inventory, known.stopping, now);
+        }
+        if adopted > 0 {
+            self.tell("system", "Adopted", &format!("{adopted} running replicas were gone on with"), false);
+        }
+    }
+
+    /// Takes in the end that a replica met meanwhile, or goes on with stopping it.
+    fn go_on(&mut self, id: &ReplicaId, inventory: &Inventory, stopping: bool, now: Instant) {
+        let Some(replica) = self.replicas.get(id) else { return };
+        let name = replica.process_id();
+        let exit =
+            inventory.processes.iter().find(|process| process.id == name).and_then(|process| process.exit.clone());
+        let runs = replica.process.is_some() && exit.is_none();
+        if stopping && !runs {
+            return self.remove(id);
+        }
+        if stopping {
+            self.begin_end(id, now, true);
+        }
+        if let Some(exit) = exit {
+            self.take_exit(&name, &exit);
+        }
+    }
+
+    /// Ends processes of replicas that nobody remembers (the journal was damaged, say).
+    fn end_strangers(&mut self, inventory: &Inventory) {
+        for process in &inventory.processes {
+            let Some((id, attempt)) = of_process(&process.id) else { continue };
+            let is_replica = self.replicas.get(&id).is_some_and(|replica| replica.attempt == attempt);
+            let is_member = self.record.remembered.members.get(&id).is_some_and(|member| member.attempt == attempt);
+            if is_replica || is_member || process.id.contains(".prepare") {
+                continue;
+            }
+            if process.exit.is_none() {
+                self.tell(&process.id, "Stranger", "nobody remembers this process: it is ended", true);
+                self.signal_process(process.id.clone(), 9, true);
+            }
+        }
+    }
+
+    /// The keeper is gone: another one is started, which takes over what runs; then the engine connects to it.
+    pub(super) fn lose_keeper(&mut self) {
+        self.oneshots.give_up();
+        if self.finished {
+            return;
+        }
+        self.tell("system", "KeeperLost", "the keeper is gone; another one is started and takes over", true);
+        let (place, program) = (self.place.clone(), self.program.clone());
+        let (keeper, inputs) = (self.keeper.clone(), self.inputs.clone());
+        tokio::task::spawn_local(async move {
+            let took = crate::takeover::another_keeper(&place, &program, &keeper, inputs.clone()).await;
+            inputs.send(Input::KeeperBack(took)).ok();
+        });
+    }
+
+    /// Another keeper has taken over.
+    pub(super) fn take_keeper_back(&mut self, took: Result<(i32, Inventory), String>) {
+        match took {
+            Ok((pid, inventory)) => {
+                self.keeper_pid = pid;
+                self.warn(
+                    "KeeperTookOver",
+                    "the keeper died and another one took over: how processes ended meanwhile is not known".into(),
+                );
+                self.listeners.clear();
+                self.binding.clear();
+                self.start_gateway();
+                let launching: Vec<ReplicaId> = self
+                    .replicas
+                    .values()
+                    .filter(|replica| matches!(replica.stage, Stage::Launching))
+                    .map(|replica| replica.id.clone())
+                    .collect();
+                for id in launching {
+                    self.send_spawn(&id);
+                }
+                self.miss_the_dead(&inventory);
+                self.routes.table.edition += 1;
+                self.routes.table.listeners.clear();
+            }
+            Err(why) => self.tell("system", "NoKeeper", &why, true),
+        }
+    }
+
+    /// Replicas that ran under the former keeper and are not there any more have ended in an unknown way.
+    fn miss_the_dead(&mut self, inventory: &Inventory) {
+        let runs: BTreeSet<&str> = inventory.processes.iter().map(|process| process.id.as_str()).collect();
+        let dead: Vec<String> = self
+            .replicas
+            .values()
+            .filter(|replica| replica.process.is_some() && !runs.contains(replica.process_id().as_str()))
+            .map(Replica::process_id)
+            .collect();
+        for process in dead {
+            let exit = plimsoll_wire::keeper::Exit {
+                code: None,
+                unknown: true,
+                ..super::exits::never_started(self.clock.now())
+            };
+            self.take_exit(&process, &exit);
+        }
+    }
+}

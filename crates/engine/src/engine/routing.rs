@@ -1,0 +1,194 @@
+//! Routes: listeners bound by the keeper, and the table that gateways serve.
+
+use super::Engine;
+use crate::input::Input;
+use plimsoll_control::table::{self, Replica as RouteReplica};
+use plimsoll_journal::entry::Entry;
+use plimsoll_model::{
+    EdgeId, System,
+    route::{Entry as RouteEntry, Listener, ROUTES, RouteTable},
+    system::Listen,
+};
+use plimsoll_wire::channel::memfd;
+use std::collections::BTreeMap;
+
+/// The table that was published last.
+#[derive(Default)]
+pub(crate) struct Routes {
+    pub(crate) table: RouteTable,
+}
+
+impl Routes {
+    /// The number of the next edition.
+    pub(crate) fn next_edition(&self) -> u64 {
+        self.table.edition + 1
+    }
+}
+
+/// The kept name of an edge's listener.
+pub(crate) fn edge_name(edge: &EdgeId) -> String {
+    format!("edge/{edge}")
+}
+
+/// The kept name of an ingress listener.
+pub(crate) fn ingress_name(listen: &Listen) -> String {
+    format!("ingress/{}", std::net::SocketAddr::new(listen.address, listen.port))
+}
+
+/// The edges of a system: from each service to those that it uses or calls.
+pub(crate) fn edges(system: &System) -> Vec<EdgeId> {
+    let mut edges = Vec::new();
+    for (from, service) in &system.services {
+        for link in service.uses.iter().chain(&service.calls) {
+            if system.services.contains_key(&link.to) {
+                edges.push(EdgeId { from: from.clone(), to: link.to.clone() });
+            }
+        }
+    }
+    edges.sort();
+    edges.dedup();
+    edges
+}
+
+impl Engine {
+    /// Asks the keeper to bind the listeners that are not bound yet.
+    pub(super) fn bind_listeners(&mut self) {
+        let Some(accepted) = &self.record.remembered.accepted else { return };
+        if self.record.remembered.ending.is_some() {
+            return;
+        }
+        let system = accepted.system.clone();
+        for edge in edges(&system) {
+            self.bind_edge(&edge_name(&edge));
+        }
+        for listen in &system.ingress.listen {
+            let name = ingress_name(listen);
+            let port = if listen.port == 0 { self.addresses.known(&name).unwrap_or(0) } else { listen.port };
+            self.bind(name, std::net::SocketAddr::new(listen.address, port).to_string());
+        }
+    }
+
+    /// Chooses an edge's port if it has none, and binds it.
+    pub(super) fn bind_edge(&mut self, name: &str) {
+        if self.listeners.contains_key(name) || self.binding.contains(name) {
+            return;
+        }
+        let port = match self.addresses.known(name) {
+            Some(port) => port,
+            None => {
+                let Some(port) = self.addresses.choose(false) else { return };
+                self.addresses.remember(name, port);
+                self.record.note(Entry::Port { name: name.into(), port });
+                port
+            }
+        };
+        self.bind(name.into(), format!("127.0.0.1:{port}"));
+    }
+
+    fn bind(&mut self, name: String, address: String) {
+        if self.listeners.contains_key(&name) || !self.binding.insert(name.clone()) {
+            return;
+        }
+        let (keeper, inputs) = (self.keeper.clone(), self.inputs.clone());
+        tokio::task::spawn_local(async move {
+            let result = keeper.listener(&name, &address).await.map_err(|error| error.to_string());
+            inputs.send(Input::Listening { name, result }).ok();
+        });
+    }
+
+    /// A listener was bound, or refused.
+    pub(super) fn take_listening(&mut self, name: String, result: Result<String, String>) {
+        self.binding.remove(&name);
+        match &result {
+            Ok(address) => {
+                let port = address.parse::<std::net::SocketAddr>().map(|address| address.port());
+                if let (Ok(port), true) = (port, name.starts_with("ingress/")) {
+                    self.addresses.remember(&name, port);
+                    self.record.note(Entry::Port { name: name.clone(), port });
+                    self.tell("ingress", "Listening", &format!("on {address}"), false);
+                }
+            }
+            Err(why) if name.starts_with("edge/") => {
+                // Somebody took the port while we were away: another one, told to replicas that start from now on.
+                self.tell(&name, "PortTaken", &format!("{why}; another port is chosen"), true);
+                self.addresses.forget(&name);
+                return;
+            }
+            Err(why) => self.tell("ingress", "PortTaken", &format!("{why}; free it and run `plimsoll up` again"), true),
+        }
+        self.listeners.insert(name, result);
+    }
+
+    /// Publishes the routes if they have changed.
+    pub(super) fn publish(&mut self) {
+        let table = self.table();
+        let same = RouteTable { edition: self.routes.table.edition, ..table.clone() } == self.routes.table;
+        if same {
+            return;
+        }
+        self.routes.table = table;
+        let Ok(text) = serde_json::to_vec(&self.routes.table) else { return };
+        let (keeper, inputs) = (self.keeper.clone(), self.inputs.clone());
+        match memfd(ROUTES, &text) {
+            Ok(fd) => {
+                tokio::task::spawn_local(async move {
+                    if keeper.keep(ROUTES, fd).await.is_err() {
+                        inputs.send(Input::KeeperLost).ok();
+                    }
+                });
+            }
+            Err(error) => self.tell("system", "RoutesNotPublished", &error.to_string(), true),
+        }
+    }
+
+    /// The table as it should be now.
+    fn table(&self) -> RouteTable {
+        let Some(accepted) = &self.record.remembered.accepted else { return RouteTable::default() };
+        let system = &accepted.system;
+        let mut replicas: BTreeMap<&str, Vec<RouteReplica>> = BTreeMap::new();
+        for replica in self.replicas.values() {
+            let (Some(port), Some(_)) = (replica.port, &replica.process) else { continue };
+            replicas.entry(&replica.id.service).or_default().push(RouteReplica {
+                id: replica.id.clone(),
+                revision: replica.revision.clone(),
+                port,
+                serving: replica.serves(),
+                process: replica.process_id(),
+            });
+        }
+        RouteTable {
+            edition: self.routes.next_edition(),
+            listeners: self.bound_listeners(system),
+            hosts: table::hosts(system),
+            services: table::backends(system, &replicas),
+        }
+    }
+
+    fn bound_listeners(&self, system: &System) -> Vec<Listener> {
+        let bound = |name: &String| self.listeners.get(name).is_some_and(Result::is_ok);
+        let edges =
+            edges(system).into_iter().map(|edge| Listener { name: edge_name(&edge), entry: RouteEntry::Edge(edge) });
+        let ingress = system.ingress.listen.iter().map(|listen| Listener {
+            name: ingress_name(listen),
+            entry: RouteEntry::Ingress { tls: listen.tls.clone() },
+        });
+        edges.chain(ingress).filter(|listener| bound(&listener.name)).collect()
+    }
+
+    /// Lets go of listeners that the accepted system no longer has.
+    pub(super) fn drop_listeners(&mut self) {
+        let Some(accepted) = &self.record.remembered.accepted else { return };
+        let mut wanted: Vec<String> = edges(&accepted.system).iter().map(edge_name).collect();
+        wanted.extend(accepted.system.ingress.listen.iter().map(ingress_name));
+        let gone: Vec<String> = self.listeners.keys().filter(|name| !wanted.contains(name)).cloned().collect();
+        for name in gone {
+            self.listeners.remove(&name);
+            let keeper = self.keeper.clone();
+            tokio::task::spawn_local(async move {
+                keeper.drop_kept(&name).await.ok();
+            });
+        }
+        // A refused port is tried again with each offer: somebody may have freed it.
+        self.listeners.retain(|_, result| result.is_ok());
+    }
+}

@@ -1,0 +1,209 @@
+//! How the system is, for whoever asks.
+
+use super::Engine;
+use crate::{replica::phase_name, store::engine_name, usage};
+use plimsoll_api::{
+    Status,
+    status::{IngressStatus, MemberStatus, OwnProcess, ReplicaStatus, ServiceStatus, StoreStatus},
+};
+use plimsoll_control::reconcile::Phase;
+use plimsoll_model::{EdgeId, system::Listen};
+use plimsoll_wire::keeper::Inventory;
+use std::collections::BTreeMap;
+use tokio::sync::oneshot;
+
+impl Engine {
+    /// Answers with the status; what the keeper knows (pids, memory) is asked for first.
+    pub(super) fn answer_status(&self, reply: oneshot::Sender<Status>) {
+        let mut status = self.status();
+        let (keeper, keeper_pid) = (self.keeper.clone(), self.keeper_pid);
+        tokio::task::spawn_local(async move {
+            let inventory = keeper.list().await.unwrap_or_default();
+            add_processes(&mut status, &inventory, keeper_pid);
+            reply.send(status).ok();
+        });
+    }
+
+    /// What the loop itself knows.
+    fn status(&self) -> Status {
+        let accepted = self.record.remembered.accepted.clone().unwrap_or_default();
+        let system = accepted.system;
+        let mut warnings = self.warnings.clone();
+        warnings.extend(self.record.trouble.iter().map(|why| format!("what is decided can't be written down: {why}")));
+        let services: BTreeMap<_, _> =
+            system.services.iter().map(|(name, service)| (name.clone(), self.service_status(name, service))).collect();
+        let stores: BTreeMap<_, _> =
+            self.stores.iter().map(|(name, state)| (name.clone(), store_status(name, state))).collect();
+        let settled = self.settle_until.is_none()
+            && self.record.remembered.accepted.is_some()
+            && self.binding.is_empty()
+            && stores.values().all(|store| store.ready)
+            && self.record.remembered.sets.len() >= services.len()
+            && system.services.keys().all(|name| self.is_complete(name));
+        Status {
+            system: system.name,
+            environment: system.environment,
+            target: system.target,
+            at: self.clock.now(),
+            settled,
+            ending: self.record.remembered.ending.is_some(),
+            processes: BTreeMap::new(),
+            services,
+            stores,
+            ingress: system
+                .ingress
+                .listen
+                .iter()
+                .map(|listen| self.ingress_status(listen, &system.ingress.hosts))
+                .collect(),
+            promises: system.promises,
+            unenforced: system.unenforced,
+            warnings,
+        }
+    }
+
+    /// Every replica of a service is of the wanted version and ready, and none is being stopped.
+    fn is_complete(&self, name: &str) -> bool {
+        let ended = |phase| matches!(phase, Phase::Stopping | Phase::Unready | Phase::Starting | Phase::BackOff);
+        self.record
+            .remembered
+            .sets
+            .get(name)
+            .is_some_and(|sets| sets.complete || sets.laid_for == 0 || self.all_done(name))
+            && !self.replicas_of(name).any(|replica| ended(replica.phase()))
+    }
+
+    /// Every replica has ended by itself, and is to stay so (a job).
+    fn all_done(&self, name: &str) -> bool {
+        let mut replicas = self.replicas_of(name).peekable();
+        replicas.peek().is_some() && replicas.all(|replica| replica.phase() == Phase::Done)
+    }
+
+    fn service_status(&self, name: &str, service: &plimsoll_model::Service) -> ServiceStatus {
+        let replicas: Vec<ReplicaStatus> = self
+            .replicas_of(name)
+            .map(|replica| ReplicaStatus {
+                id: replica.id.clone(),
+                revision: replica.revision.clone(),
+                phase: phase_name(replica.phase()).into(),
+                pid: replica.process.as_ref().map(|process| process.pid),
+                address: replica.port.map(|port| format!("127.0.0.1:{port}")),
+                restarts: replica.restarts,
+                started_at: replica.process.as_ref().map(|_| replica.started_at),
+                start_took: replica.start_took,
+                memory: None,
+                cpu_us: None,
+                in_flight: self.gateways.in_flight(&replica.id),
+                last_exit: replica.last_exit.clone(),
+                reason: replica.reason.clone(),
+                unenforced: replica.process.as_ref().map(|process| process.unenforced.clone()).unwrap_or_default(),
+            })
+            .collect();
+        let ready = replicas.iter().filter(|replica| replica.phase == "Ready").count();
+        ServiceStatus {
+            wanted: self.wanted_replicas(name, service),
+            ready: u32::try_from(ready).unwrap_or(u32::MAX),
+            revision: self.revisions.get(name).cloned().unwrap_or_default(),
+            waiting_on: self.waiting.get(name).cloned().unwrap_or_default(),
+            replicas,
+            edges: self.edges_to(name),
+            requests_per_second: self.gateways.requests_per_second(name),
+            release: self.rollouts.get(name).cloned(),
+        }
+    }
+
+    fn edges_to(&self, to: &str) -> BTreeMap<String, String> {
+        let callers = self.revisions.keys().filter_map(|from| {
+            let edge = EdgeId { from: from.clone(), to: to.into() };
+            let address = self.listeners.get(&super::routing::edge_name(&edge))?.as_ref().ok()?;
+            Some((from.clone(), format!("http://{address}")))
+        });
+        callers.collect()
+    }
+
+    fn ingress_status(
+        &self,
+        listen: &Listen,
+        hosts: &BTreeMap<String, plimsoll_model::system::IngressHost>,
+    ) -> IngressStatus {
+        let name = super::routing::ingress_name(listen);
+        let scheme = if listen.tls.is_some() { "https" } else { "http" };
+        let asked = std::net::SocketAddr::new(listen.address, listen.port).to_string();
+        let (address, problem) = match self.listeners.get(&name) {
+            Some(Ok(address)) => (address.clone(), None),
+            Some(Err(why)) => (asked, Some(why.clone())),
+            None => (asked, Some("not bound yet".into())),
+        };
+        IngressStatus { url: format!("{scheme}://{address}"), hosts: hosts.keys().cloned().collect(), problem }
+    }
+
+    /// Figures for Prometheus: those of gateways, and the engine's own.
+    pub(super) fn metrics(&self) -> String {
+        crate::metrics::text(self.gateways.all(), self.replicas.values())
+    }
+}
+
+fn store_status(name: &str, state: &super::storing::StoreState) -> StoreStatus {
+    let seen = |place: usize| state.inspection.as_ref().and_then(|inspection| inspection.members.get(place));
+    let members = state.ports.iter().enumerate().map(|(place, port)| MemberStatus {
+        name: format!("{name}-{}", place + 1),
+        pid: None,
+        port: *port,
+        role: seen(place).map(|member| member.role.clone()).unwrap_or_default(),
+        restarts: 0,
+        detail: seen(place).map(|member| member.detail.clone()).unwrap_or_default(),
+    });
+    let summary = state.inspection.as_ref().map(|inspection| inspection.summary.clone());
+    StoreStatus {
+        engine: engine_name(state.store.engine),
+        phase: state.phase.into(),
+        ready: state.ready,
+        reason: if state.ready { summary.unwrap_or_else(|| state.reason.clone()) } else { state.reason.clone() },
+        address: state.url.as_deref().map(without_password).unwrap_or_default(),
+        members: members.collect(),
+        external: state.store.external.is_some(),
+    }
+}
+
+/// A URL without user and password.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (_, _) => url.into(),
+    }
+}
+
+/// Adds what the keeper and the kernel know of processes.
+fn add_processes(status: &mut Status, inventory: &Inventory, keeper_pid: i32) {
+    let own = |pid: i32, respawns: u64| OwnProcess { pid, respawns, memory_pss: usage::pss(pid) };
+    status.processes.insert("keeper".into(), own(keeper_pid, 0));
+    for process in inventory.processes.iter().filter(|process| process.exit.is_none()) {
+        if crate::keeper::is_own(&process.id) {
+            status.processes.insert(process.id.clone(), own(process.pid, process.respawns));
+        }
+        let Some((id, _)) = crate::replica::of_process(&process.id) else { continue };
+        if let Some(service) = status.services.get_mut(&id.service) {
+            if let Some(replica) = service.replicas.iter_mut().find(|replica| replica.pid == Some(process.pid)) {
+                let used = usage::of(process);
+                replica.memory = used.memory;
+                replica.cpu_us = used.cpu_us;
+            }
+        }
+        let place = usize::try_from(id.serial).unwrap_or(0).wrapping_sub(1);
+        if let Some(member) = status.stores.get_mut(&id.service).and_then(|store| store.members.get_mut(place)) {
+            member.pid = Some(process.pid);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_cut_out_of_urls() {
+        assert_eq!(without_password("postgres://a:p@w@127.0.0.1:5/db"), "postgres://127.0.0.1:5/db");
+        assert_eq!(without_password("redis+cluster://:x@h:1,h:2"), "redis+cluster://h:1,h:2");
+        assert_eq!(without_password("http://h"), "http://h");
+    }
+}

@@ -1,0 +1,262 @@
+//! Stores: their tasks are started and ended here, and what they tell is taken in.
+
+use super::Engine;
+use crate::{input::StoreNews, store::StoreRun, variables::expand};
+use plimsoll_journal::entry::Entry;
+use plimsoll_model::{ReplicaId, Store, store::Engine as Kind};
+use plimsoll_stores::{Inspection, Site, User};
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+use tokio::sync::watch;
+
+/// Where stores live whose servers can't reach the state directory.
+const ELSEWHERE: &str = "/var/lib/plimsoll";
+
+/// A store, as the loop sees it.
+pub(crate) struct StoreState {
+    pub(crate) store: Store,
+    pub(crate) phase: &'static str,
+    pub(crate) reason: String,
+    pub(crate) ready: bool,
+    /// Its URL, with its password: for services only.
+    pub(crate) url: Option<String>,
+    pub(crate) ports: Vec<u16>,
+    pub(crate) inspection: Option<Inspection>,
+    stop: watch::Sender<bool>,
+}
+
+impl StoreState {
+    /// It has ended, and its task with it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.phase == "Stopped"
+    }
+}
+
+impl Engine {
+    /// Starts the stores that are wanted and not there, and ends those that are there and not wanted.
+    pub(super) fn arrange_stores(&mut self) {
+        let Some(accepted) = self.record.remembered.accepted.clone() else { return };
+        let wanted = &accepted.system.stores;
+        for (name, state) in &self.stores {
+            if wanted.get(name) != Some(&state.store) {
+                state.stop.send(true).ok();
+            }
+        }
+        let new: Vec<_> = wanted.iter().filter(|(name, _)| !self.stores.contains_key(*name)).collect();
+        for (name, store) in new {
+            self.start_store(name, store);
+        }
+    }
+
+    fn start_store(&mut self, name: &str, store: &Store) {
+        let (stop, stopped) = watch::channel(false);
+        let mut state = StoreState {
+            store: store.clone(),
+            phase: "Preparing",
+            reason: String::new(),
+            ready: false,
+            url: None,
+            ports: Vec::new(),
+            inspection: None,
+            stop,
+        };
+        match self.store_site(name, store) {
+            Ok((site, store)) => {
+                state.ports.clone_from(&site.ports);
+                let run = StoreRun {
+                    name: name.into(),
+                    former: self.former_starts(name, site.ports.len()),
+                    store,
+                    site,
+                    keeper: self.keeper.clone(),
+                    oneshots: self.oneshots.clone(),
+                    inputs: self.inputs.clone(),
+                    clock: self.clock,
+                    stop: stopped,
+                };
+                tokio::task::spawn_local(run.run());
+            }
+            Err(why) => {
+                state.phase = "Failed";
+                state.reason.clone_from(&why);
+                self.tell(name, "Failed", &why, true);
+            }
+        }
+        self.stores.insert(name.into(), state);
+    }
+
+    /// Where a store lives, and the store with its variables replaced.
+    fn store_site(&mut self, name: &str, store: &Store) -> Result<(Site, Store), String> {
+        let folder =
+            self.record.remembered.accepted.as_ref().map(|accepted| accepted.folder.clone()).unwrap_or_default();
+        let mut store = store.clone();
+        if let Some(url) = &store.external {
+            let secrets = &self.secrets;
+            let value = &mut |name: &str| match name.strip_prefix("secret:") {
+                Some(secret) => secrets.value(secret, Path::new(&folder)).map(Some),
+                None => Ok(None),
+            };
+            store.external = Some(expand(url, value)?);
+        }
+        let user = server_user(store.engine)?;
+        let stores = self.stores_folder(user).map_err(|error| format!("cannot make a folder for stores: {error}"))?;
+        let home = stores.join(name);
+        let data = home.join("data");
+        let secrets = home.join("secrets");
+        let made = make_folder(&home, None, 0o711)
+            .and_then(|()| make_folder(&data, user, 0o700))
+            .and_then(|()| make_folder(&secrets, None, 0o700));
+        made.map_err(|error| format!("cannot make the store's folder {}: {error}", home.display()))?;
+        let run = self.socket_folder(user).map_err(|error| format!("cannot make a folder for sockets: {error}"))?;
+        let ports = self.store_ports(name, &store)?;
+        Ok((Site { data, secrets, ports, server_user: user, run }, store))
+    }
+
+    /// The folder of all stores: in the state directory, or, where an account for servers could not reach that (below
+    /// `/root`, say), in `/var/lib/plimsoll`, with a link from the state directory.
+    fn stores_folder(&self, user: Option<User>) -> io::Result<PathBuf> {
+        let stores = self.place.state.join("stores");
+        if user.is_some() {
+            fs::set_permissions(&self.place.state, std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
+            if !stores.is_dir() && !is_open_to_all(&self.place.state) {
+                let elsewhere = Path::new(ELSEWHERE);
+                make_folder(elsewhere, None, 0o711)?;
+                let home = elsewhere.join(format!("{:016x}", self.state_hash()));
+                make_folder(&home, None, 0o711)?;
+                std::os::unix::fs::symlink(&home, &stores)?;
+                return Ok(stores);
+            }
+        }
+        if !stores.is_dir() {
+            make_folder(&stores, None, 0o711)?;
+        }
+        Ok(stores)
+    }
+
+    /// Tells this system's state directory from others (FNV-1a).
+    fn state_hash(&self) -> u64 {
+        let bytes = self.place.state.as_os_str().as_encoded_bytes();
+        bytes
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
+    /// A short folder for the servers' sockets, that they may write to.
+    fn socket_folder(&self, user: Option<User>) -> io::Result<PathBuf> {
+        let Some(user) = user else {
+            let run = self.place.run.join("stores");
+            make_folder(&run, None, 0o700)?;
+            return Ok(run);
+        };
+        let run = PathBuf::from(format!("/tmp/plimsoll-stores-{:016x}", self.state_hash()));
+        make_folder(&run, Some(user), 0o700)?;
+        Ok(run)
+    }
+
+    fn store_ports(&mut self, name: &str, store: &Store) -> Result<Vec<u16>, String> {
+        let count = plimsoll_stores::member_count(store);
+        let mut ports = Vec::new();
+        for place in 0..count {
+            let key = format!("store/{name}/{place}");
+            let port = match self.addresses.known(&key) {
+                Some(port) => port,
+                None => {
+                    let port = self.addresses.choose(store.engine == Kind::Redis).ok_or("no port is free")?;
+                    self.addresses.remember(&key, port);
+                    self.record.note(Entry::Port { name: key, port });
+                    port
+                }
+            };
+            ports.push(port);
+        }
+        Ok(ports)
+    }
+
+    fn former_starts(&self, name: &str, count: usize) -> Vec<(u32, u32, plimsoll_control::restart::Memory)> {
+        let member = |place: usize| self.record.remembered.members.get(&ReplicaId::new(name, place as u64 + 1));
+        (0..count)
+            .map(|place| member(place).map(|known| (known.attempt, known.restarts, known.memory)).unwrap_or_default())
+            .collect()
+    }
+
+    /// A store's task told something.
+    pub(super) fn take_store(&mut self, name: &str, news: StoreNews) {
+        let Some(state) = self.stores.get_mut(name) else { return };
+        match news {
+            StoreNews::Phase { phase, reason } => {
+                let changed = state.phase != phase || (phase == "Failed" && state.reason != reason);
+                state.phase = phase;
+                state.ready = phase == "Ready";
+                state.reason.clone_from(&reason);
+                if changed {
+                    self.tell(name, phase, &reason, phase == "Failed");
+                }
+                if phase == "Stopped" {
+                    self.forget_stopped(name);
+                }
+            }
+            StoreNews::Url(url) => state.url = Some(url),
+            StoreNews::Attempt { member, attempt } => {
+                let id = ReplicaId::new(name, member);
+                let port = usize::try_from(member).ok().and_then(|place| state.ports.get(place - 1).copied());
+                self.record.note(Entry::Attempt { id, attempt, port });
+            }
+            StoreNews::Ended { member, restarts, memory, reason } => {
+                let id = ReplicaId::new(name, member);
+                self.tell(&id.to_string(), "Restarting", &reason, true);
+                self.record.note(Entry::Restarted { id, restarts, memory });
+            }
+            StoreNews::Inspected(inspection) => state.inspection = Some(inspection),
+        }
+    }
+
+    /// A store that has ended is forgotten, unless its new self is wanted: then that is started.
+    fn forget_stopped(&mut self, name: &str) {
+        if self.record.remembered.ending.is_none() {
+            self.stores.remove(name);
+            self.arrange_stores();
+        }
+    }
+
+    /// Ends all stores.
+    pub(super) fn stop_stores(&self) {
+        for state in self.stores.values() {
+            state.stop.send(true).ok();
+        }
+    }
+}
+
+/// The account that servers run as when we are root.
+fn server_user(engine: Kind) -> Result<Option<User>, String> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let names: &[&str] = match engine {
+        Kind::Postgres => &["postgres", "nobody"],
+        Kind::Redis => &["redis", "nobody"],
+        _ => &["nobody"],
+    };
+    plimsoll_stores::site::account(names).map(Some).ok_or_else(|| {
+        format!("the servers may not run as root, and this machine has none of the accounts {}", names.join(", "))
+    })
+}
+
+/// Every folder above may be passed through by everybody.
+fn is_open_to_all(path: &Path) -> bool {
+    path.ancestors().all(|folder| fs::metadata(folder).is_ok_and(|found| found.mode() & 0o001 != 0))
+}
+
+fn make_folder(path: &Path, user: Option<User>, mode: u32) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    match user {
+        Some(user) => std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid)),
+        None => Ok(()),
+    }
+}

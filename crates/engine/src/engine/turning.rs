@@ -1,0 +1,275 @@
+//! One turn: ask `control` about everything that may have changed, and do what it says.
+
+use super::Engine;
+use crate::{
+    probe::{self, Attempt},
+    replica::Stage,
+};
+use plimsoll_control::{
+    health,
+    reconcile::{self, Act, ServiceWanted, SetWanted, Wanted, recreate, rolling, rolling::Sets},
+    termination,
+};
+use plimsoll_journal::entry::Entry;
+use plimsoll_model::{Instant, ReplicaId, Service, probe::Handler, rollout::Strategy};
+use std::{collections::BTreeMap, rc::Rc};
+
+/// The earliest moment of those that were named.
+#[derive(Default)]
+pub(super) struct Wake(Option<Instant>);
+
+impl Wake {
+    pub(super) fn at(&mut self, moment: impl Into<Option<Instant>>) {
+        if let Some(moment) = moment.into() {
+            self.0 = Some(self.0.map_or(moment, |known| known.min(moment)));
+        }
+    }
+}
+
+impl Engine {
+    /// Decides and acts; tells when to do so again if nothing comes before.
+    pub(crate) fn turn(&mut self) -> Option<Instant> {
+        let now = self.clock.now();
+        let mut wake = Wake::default();
+        for id in self.replicas.keys().cloned().collect::<Vec<_>>() {
+            self.consider(&id, now, &mut wake);
+        }
+        if self.is_settled_enough(now, &mut wake) {
+            self.reconcile(now, &mut wake);
+            self.bind_listeners();
+            self.publish();
+        }
+        self.consider_ending(&mut wake);
+        self.gateways.pace(self.replicas.values().any(|replica| replica.unrouted_in.is_some()));
+        wake.0
+    }
+
+    /// After a restart of the engine nothing is decided before each adopted replica was looked at once.
+    fn is_settled_enough(&mut self, now: Instant, wake: &mut Wake) -> bool {
+        let Some(until) = self.settle_until else { return true };
+        let open = self.replicas.values().any(|replica| match replica.stage {
+            Stage::Launching => true,
+            Stage::Running => replica.ready_since.is_none() && replica.probed.is_empty() && has_probe(&replica.service),
+            _ => false,
+        });
+        if open && now < until {
+            wake.at(until);
+            return false;
+        }
+        self.settle_until = None;
+        true
+    }
+
+    /// Decides about one replica.
+    fn consider(&mut self, id: &ReplicaId, now: Instant, wake: &mut Wake) {
+        let Some(replica) = self.replicas.get(id) else { return };
+        match replica.stage {
+            Stage::Running => self.consider_health(id, now, wake),
+            Stage::BackOff { until } if until <= now => self.launch(id),
+            Stage::BackOff { until } => wake.at(until),
+            Stage::Restarting(_) | Stage::Stopping(_) => self.consider_termination(id, now, wake),
+            Stage::Launching | Stage::Done => {}
+        }
+    }
+
+    fn consider_health(&mut self, id: &ReplicaId, now: Instant, wake: &mut Wake) {
+        let Some(replica) = self.replicas.get_mut(id) else { return };
+        let seen = health::Seen {
+            at: now,
+            started_at: replica.started_at,
+            outcomes: std::mem::take(&mut replica.outcomes),
+            under_way: replica.under_way.clone(),
+            deleting: false,
+        };
+        let decision = health::decide(&replica.service.probes, &mut replica.health, &seen);
+        wake.at(decision.again_at);
+        let before = replica.ready_since.is_some();
+        replica.ready_since = decision.ready_since;
+        replica.reason.clone_from(&decision.reason);
+        if decision.ready != before {
+            self.tell_readiness(id, decision.ready, now, &decision.reason);
+        }
+        if let health::Act::Restart { why, probe } = decision.act {
+            let message = format!("restarting it: {why}{}", self.met(id, probe));
+            self.tell(&id.to_string(), "Unhealthy", &message, true);
+            self.begin_end(id, now, false);
+            return self.consider_termination(id, now, wake);
+        }
+        for kind in decision.attempt {
+            self.attempt(id, kind);
+        }
+    }
+
+    fn met(&self, id: &ReplicaId, probe: health::ProbeKind) -> String {
+        let met = self.replicas.get(id).and_then(|replica| replica.probed.get(&probe));
+        met.map(|met| format!(" ({met})")).unwrap_or_default()
+    }
+
+    fn tell_readiness(&mut self, id: &ReplicaId, ready: bool, now: Instant, reason: &str) {
+        let met = self.met(id, health::ProbeKind::Readiness);
+        let Some(replica) = self.replicas.get_mut(id) else { return };
+        let first = !replica.was_ready;
+        if ready {
+            replica.was_ready = true;
+            replica.start_took.get_or_insert(now.since(replica.started_at));
+        }
+        let took = now.since(replica.started_at);
+        match (ready, first) {
+            (true, true) => self.tell(&id.to_string(), "Ready", &format!("ready {}ms after its start", took.0), false),
+            (true, false) => self.tell(&id.to_string(), "Ready", &format!("ready again: {reason}"), false),
+            (false, _) => self.tell(&id.to_string(), "Unready", &format!("{reason}{met}"), true),
+        }
+    }
+
+    /// Makes one attempt of a probe.
+    fn attempt(&mut self, id: &ReplicaId, kind: health::ProbeKind) {
+        let Some(replica) = self.replicas.get(id) else { return };
+        let probes = &replica.service.probes;
+        let probe = match kind {
+            health::ProbeKind::Startup => &probes.startup,
+            health::ProbeKind::Liveness => &probes.liveness,
+            health::ProbeKind::Readiness => &probes.readiness,
+        };
+        let Some(probe) = probe.clone() else { return };
+        let command = match &probe.handler {
+            Handler::Exec { command } => self.beside(id, "probe", command).ok(),
+            _ => None,
+        };
+        let Some(replica) = self.replicas.get_mut(id) else { return };
+        replica.under_way.push(kind);
+        let attempt = Attempt { process: replica.process_id(), kind, probe, port: replica.port, command };
+        tokio::task::spawn_local(probe::make(attempt, self.oneshots.clone(), self.inputs.clone()));
+    }
+
+    fn consider_termination(&mut self, id: &ReplicaId, now: Instant, wake: &mut Wake) {
+        let in_flight = self.gateways.in_flight(id);
+        let served_without = self.gateways.edition_served_by_all();
+        let Some(replica) = self.replicas.get_mut(id) else { return };
+        let unrouted = replica.unrouted_in.is_some_and(|edition| served_without.is_none_or(|served| served >= edition));
+        let process = replica.process_id();
+        let Some(ending) = replica.ending() else { return };
+        let seen = termination::Seen { at: now, unrouted, in_flight, hook_done: ending.hook_done };
+        let decision = termination::decide(&ending.policy, &mut ending.memory, &seen);
+        wake.at(decision.again_at);
+        replica.reason.clone_from(&decision.reason);
+        match decision.act {
+            termination::Act::Wait => {}
+            termination::Act::Hook => self.run_hook(id),
+            termination::Act::Terminate => {
+                self.tell(&id.to_string(), "Terminating", &decision.reason, false);
+                self.signal_process(process, 15, false);
+                self.consider_termination(id, now, wake);
+            }
+            termination::Act::Kill => {
+                self.tell(&id.to_string(), "Killing", &decision.reason, true);
+                self.signal_process(process, 9, true);
+            }
+        }
+    }
+
+    /// Decides which replicas are to be, and starts and stops them.
+    fn reconcile(&mut self, now: Instant, wake: &mut Wake) {
+        let wanted = self.wanted(now, wake);
+        let seen = reconcile::Seen {
+            at: now,
+            stores: self.stores.iter().map(|(name, store)| (name.clone(), store.ready)).collect(),
+            replicas: self.replicas.values().map(|replica| replica.seen()).collect(),
+            ordered: Vec::new(),
+            begun: self.record.remembered.begun.clone(),
+        };
+        let decision = reconcile::decide(&wanted, &seen);
+        wake.at(decision.again_at);
+        self.tell_waiting(decision.waiting.into_iter().map(|waiting| (waiting.service, waiting.on)).collect());
+        for act in decision.acts {
+            match act {
+                Act::Start { service, revision, count } => self.create(&service, &revision, count, now),
+                Act::Stop { replica, reason } => self.stop(&replica, &reason, now, wake),
+            }
+        }
+    }
+
+    fn tell_waiting(&mut self, waiting: BTreeMap<String, Vec<String>>) {
+        for (service, on) in &waiting {
+            if self.waiting.get(service) != Some(on) {
+                self.tell(service, "Waiting", &format!("waiting for {}", on.join(", ")), false);
+            }
+        }
+        self.waiting = waiting;
+    }
+
+    /// What is wanted: of an ending system, nothing.
+    fn wanted(&mut self, now: Instant, wake: &mut Wake) -> Wanted {
+        let mut wanted = Wanted::default();
+        let Some(accepted) = self.record.remembered.accepted.clone() else { return wanted };
+        let ending = self.record.remembered.ending.is_some();
+        for (name, service) in &accepted.system.services {
+            let sets = if ending { Vec::new() } else { self.sets(name, service, now, wake) };
+            let uses = service.uses.iter().map(|link| link.to.clone()).collect();
+            let min_ready = service.rollout.min_ready;
+            wanted.services.insert(name.clone(), ServiceWanted { sets, uses, min_ready });
+        }
+        wanted
+    }
+
+    /// How many of which version a service is to have now.
+    fn sets(&mut self, name: &str, service: &Service, now: Instant, wake: &mut Wake) -> Vec<SetWanted> {
+        let Some(revision) = self.revisions.get(name).cloned() else { return Vec::new() };
+        let replicas: Vec<_> = self.replicas_of(name).map(|replica| replica.seen()).collect();
+        let former = self.record.remembered.sets.get(name).cloned().unwrap_or_default();
+        let policy = rolling_policy(service, self.wanted_replicas(name, service));
+        let sets = match service.rollout.strategy {
+            Strategy::Recreate => recreate::sets(&policy, &revision, &former, &replicas, now),
+            _ => rolling::sets(&policy, &revision, &former, &replicas, now),
+        };
+        wake.at(sets.again_at);
+        self.tell_rollout(name, &former, &sets);
+        if sets.sets != former.sets || sets.laid_for != former.laid_for || sets.complete != former.complete {
+            self.record.note(Entry::Sets { service: name.into(), sets: sets.clone() });
+        }
+        sets.sets
+    }
+
+    fn tell_rollout(&mut self, name: &str, former: &Sets, sets: &Sets) {
+        if sets.complete && !former.complete && former.sets.len() > 1 {
+            self.tell(name, "RolledOut", &sets.reason, false);
+        }
+        self.rollouts.insert(name.into(), sets.reason.clone());
+    }
+
+    /// How many replicas a service is to have: what a person said, within the autoscaler's bounds, or the file.
+    pub(super) fn wanted_replicas(&self, name: &str, service: &Service) -> u32 {
+        let person = self.record.remembered.scaled.get(name).copied();
+        match &service.autoscaling {
+            Some(scaling) => {
+                person.unwrap_or(scaling.min_replicas.max(1)).clamp(scaling.min_replicas, scaling.max_replicas)
+            }
+            None => person.unwrap_or(service.replicas),
+        }
+    }
+
+    pub(super) fn replicas_of(&self, service: &str) -> impl Iterator<Item = &crate::replica::Replica> {
+        let service = service.to_owned();
+        self.replicas.values().filter(move |replica| replica.id.service == service)
+    }
+
+    /// The accepted service of that name, as it is now.
+    pub(super) fn accepted_service(&self, name: &str) -> Option<Rc<Service>> {
+        self.record.remembered.accepted.as_ref()?.system.services.get(name).cloned().map(Rc::new)
+    }
+}
+
+fn rolling_policy(service: &Service, replicas: u32) -> rolling::RollingPolicy {
+    let (max_surge, max_unavailable) = match service.rollout.strategy {
+        Strategy::Rolling { max_surge, max_unavailable } => (max_surge, max_unavailable),
+        _ => match Strategy::default() {
+            Strategy::Rolling { max_surge, max_unavailable } => (max_surge, max_unavailable),
+            _ => unreachable!("the default strategy is rolling"),
+        },
+    };
+    rolling::RollingPolicy { replicas, max_surge, max_unavailable, min_ready: service.rollout.min_ready }
+}
+
+fn has_probe(service: &Service) -> bool {
+    let probes = &service.probes;
+    probes.startup.is_some() || probes.readiness.is_some()
+}

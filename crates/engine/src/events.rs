@@ -1,0 +1,52 @@
+//! What happened: the last events in memory, and whoever follows them.
+
+use plimsoll_api::Event;
+use plimsoll_model::Instant;
+use std::collections::VecDeque;
+use tokio::sync::broadcast;
+
+/// So many events can be asked for; older ones are in the journal.
+const KEPT_MAX: usize = 10_000;
+
+/// The last events.
+pub(crate) struct Events {
+    kept: VecDeque<Event>,
+    last: u64,
+    followers: broadcast::Sender<Event>,
+}
+
+impl Events {
+    /// No events in memory; the next one gets the number after `last`.
+    pub(crate) fn after(last: u64) -> Self {
+        Self { kept: VecDeque::new(), last, followers: broadcast::channel(4096).0 }
+    }
+
+    /// Makes the next event.
+    pub(crate) fn tell(&mut self, at: Instant, subject: &str, reason: &str, message: &str, warning: bool) -> Event {
+        self.last += 1;
+        let event = Event {
+            number: self.last,
+            at,
+            subject: subject.into(),
+            reason: reason.into(),
+            message: message.into(),
+            warning,
+        };
+        if self.kept.len() == KEPT_MAX {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(event.clone());
+        self.followers.send(event.clone()).ok();
+        event
+    }
+
+    /// The number of the last event.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Those in memory with a number above `after`, and what follows.
+    pub(crate) fn since(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {
+        (self.kept.iter().filter(|event| event.number > after).cloned().collect(), self.followers.subscribe())
+    }
+}

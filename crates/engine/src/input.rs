@@ -1,0 +1,130 @@
+//! What reaches the engine's loop. Each is an observation or a wish; none of them is a decision.
+
+use plimsoll_api::{Accepted, Event, Offer, Status};
+use plimsoll_control::{
+    health::{Outcome, ProbeKind},
+    restart,
+};
+use plimsoll_model::ReplicaId;
+use plimsoll_wire::{gateway::Figures, keeper};
+use tokio::sync::{broadcast, oneshot};
+
+/// One thing that reached the loop.
+pub(crate) enum Input {
+    /// The keeper told of something.
+    Keeper(keeper::Event),
+    /// The connection to the keeper is lost.
+    KeeperLost,
+    /// Another keeper took over (its pid, and what it found), or why not.
+    KeeperBack(Result<(i32, keeper::Inventory), String>),
+    /// A start of a replica was answered.
+    Launched {
+        /// Which replica.
+        replica: ReplicaId,
+        /// Which start.
+        attempt: u32,
+        /// The process, or why there is none.
+        result: Result<keeper::Process, String>,
+    },
+    /// An attempt of a probe ended.
+    Probed {
+        /// The process's id.
+        process: String,
+        /// How it ended; its moment is set by the loop.
+        outcome: Outcome,
+        /// What it met, for a person.
+        detail: String,
+    },
+    /// An attempt of a probe could not be made.
+    ProbeUnmade {
+        /// The process's id.
+        process: String,
+        /// Which probe.
+        probe: ProbeKind,
+    },
+    /// A preStop hook ended.
+    Hooked {
+        /// The process's id.
+        process: String,
+    },
+    /// A listener was bound, or why not.
+    Listening {
+        /// Its name.
+        name: String,
+        /// Its address, or the refusal.
+        result: Result<String, String>,
+    },
+    /// A store has come further.
+    Store {
+        /// Its name.
+        name: String,
+        /// How far.
+        news: StoreNews,
+    },
+    /// A gateway told its figures; `None`: it can't be reached.
+    Figures {
+        /// The gateway's process id.
+        gateway: String,
+        /// The figures.
+        figures: Option<Box<Figures>>,
+    },
+    /// Somebody asks, by the API.
+    Asked(Asked),
+}
+
+/// What a store's task tells.
+pub(crate) enum StoreNews {
+    /// It is in a new phase.
+    Phase {
+        /// `Preparing`, `Starting`, `Forming`, `Ready`, `Failed`, `Stopping`, `Stopped`.
+        phase: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Its URL is known.
+    Url(String),
+    /// A member is about to be started.
+    Attempt {
+        /// Its number, from 1.
+        member: u64,
+        /// Which start.
+        attempt: u32,
+    },
+    /// A member ended, and what was decided about that.
+    Ended {
+        /// Its number, from 1.
+        member: u64,
+        /// How often it was started again, this time included.
+        restarts: u32,
+        /// The decider's memory.
+        memory: restart::Memory,
+        /// For a person.
+        reason: String,
+    },
+    /// It was looked at.
+    Inspected(plimsoll_stores::Inspection),
+}
+
+/// What is asked by the API; each is answered once.
+pub(crate) enum Asked {
+    /// Accept this system.
+    Offer(Box<Offer>, oneshot::Sender<Result<Accepted, String>>),
+    /// The accepted system.
+    System(oneshot::Sender<Offer>),
+    /// How the system is.
+    Status(oneshot::Sender<Status>),
+    /// Events above that number, and what follows.
+    Events(u64, oneshot::Sender<(Vec<Event>, broadcast::Receiver<Event>)>),
+    /// Replace each replica of a service.
+    Restart(String, oneshot::Sender<Result<(), String>>),
+    /// Run so many replicas of a service.
+    Scale(String, u32, oneshot::Sender<Result<(), String>>),
+    /// Send a signal to a replica.
+    Signal(ReplicaId, i32, oneshot::Sender<Result<(), String>>),
+    /// End the system; with `true` drop its volumes.
+    Down(bool, oneshot::Sender<Result<(), String>>),
+    /// The names of the logs of a service, a replica, or of all.
+    Logs(Option<String>, oneshot::Sender<Result<Vec<String>, String>>),
+    /// The figures, as text for Prometheus.
+    Metrics(oneshot::Sender<String>),
+}

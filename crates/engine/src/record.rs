@@ -1,0 +1,78 @@
+//! What is remembered: the journal, and the state that follows from it.
+//!
+//! Invariant: an entry is in the journal before the state here follows it.
+
+use plimsoll_journal::{
+    Damage, Durability, Journal, JournalError,
+    entry::{Entry, Remembered},
+};
+use std::path::Path;
+
+/// The record can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    /// The journal can't be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// An entry of another version of Plimsoll.
+    #[error("the journal was written by another version of Plimsoll")]
+    NotUnderstood(#[source] serde_json::Error),
+}
+
+/// The journal with what follows from it.
+pub(crate) struct Record {
+    journal: Journal,
+    /// What follows from all entries.
+    pub(crate) remembered: Remembered,
+    /// The last write failed: nothing that must be durable is accepted.
+    pub(crate) trouble: Option<String>,
+}
+
+impl Record {
+    /// Reads what is there; tells what was damaged, for a person.
+    ///
+    /// # Errors
+    /// The folder can't be written to, or another engine has it.
+    pub(crate) fn open(dir: &Path) -> Result<(Self, Option<String>), RecordError> {
+        let (journal, opened) = Journal::open(dir)?;
+        let mut remembered = match &opened.snapshot {
+            Some(snapshot) => snapshot.decode::<Remembered>().map_err(RecordError::NotUnderstood)?,
+            None => Remembered::default(),
+        };
+        for record in &opened.records {
+            remembered.fold(record.decode::<Entry>().map_err(RecordError::NotUnderstood)?);
+        }
+        let damage = opened.damage.filter(Damage::loses_records).map(|damage| damage.to_string());
+        Ok((Self { journal, remembered, trouble: None }, damage))
+    }
+
+    /// Writes an entry down so that it survives our death. A disk that refuses is told in `trouble`; the entry holds in
+    /// memory all the same.
+    pub(crate) fn note(&mut self, entry: Entry) {
+        if let Err(error) = self.journal.append(&entry, Durability::OurDeath) {
+            self.trouble = Some(crate::store::chain(&error));
+        }
+        self.remembered.fold(entry);
+        self.compact();
+    }
+
+    /// Writes an entry down so that it survives power loss.
+    ///
+    /// # Errors
+    /// The disk refused: nothing is remembered of it, and nothing may be answered as done.
+    pub(crate) fn commit(&mut self, entry: Entry) -> Result<(), JournalError> {
+        self.journal.append(&entry, Durability::PowerLoss)?;
+        self.trouble = None;
+        self.remembered.fold(entry);
+        self.compact();
+        Ok(())
+    }
+
+    fn compact(&mut self) {
+        if self.journal.wants_snapshot()
+            && let Err(error) = self.journal.snapshot(&self.remembered)
+        {
+            self.trouble = Some(crate::store::chain(&error));
+        }
+    }
+}

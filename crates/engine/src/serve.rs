@@ -1,0 +1,178 @@
+//! The local API: HTTP over the Unix socket whose listener the keeper owns.
+
+use crate::input::{Asked, Input};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use plimsoll_api::{Event, Offer, paths};
+use serde::Deserialize;
+use std::{convert::Infallible, path::PathBuf};
+use tokio::{
+    net::UnixListener,
+    sync::{broadcast, mpsc::UnboundedSender, oneshot},
+};
+
+/// A system offered may be so long: 10,000 services have about 30 MB.
+const OFFER_MAX: usize = 128 << 20;
+
+/// What handlers know.
+#[derive(Clone)]
+struct Desk {
+    inputs: UnboundedSender<Input>,
+    logs: PathBuf,
+}
+
+/// An answer that is an error: its text says what to do.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, self.1).into_response()
+    }
+}
+
+impl Desk {
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Asked) -> Result<T, Refused> {
+        let gone = || Refused(StatusCode::SERVICE_UNAVAILABLE, "the engine is ending".into());
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(Input::Asked(question(reply))).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+
+    async fn order<T>(&self, question: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Asked) -> Result<T, Refused> {
+        self.ask(question).await?.map_err(|why| Refused(StatusCode::CONFLICT, why))
+    }
+}
+
+/// Serves the API for ever.
+pub(crate) async fn serve(listener: UnixListener, inputs: UnboundedSender<Input>, logs: PathBuf) {
+    let router = Router::new()
+        .route(paths::SYSTEM, get(system).put(offer))
+        .route(paths::STATUS, get(status))
+        .route(paths::EVENTS, get(events))
+        .route(paths::LOGS, get(logs_of))
+        .route(paths::RESTART, post(restart))
+        .route(paths::SCALE, post(scale))
+        .route(paths::SIGNAL, post(signal))
+        .route(paths::DOWN, post(down))
+        .route(paths::METRICS, get(metrics))
+        .layer(DefaultBodyLimit::max(OFFER_MAX))
+        .with_state(Desk { inputs, logs });
+    if let Err(error) = axum::serve(listener, router).await {
+        eprintln!("the API is not served any more: {error}");
+    }
+}
+
+async fn system(State(desk): State<Desk>) -> Result<impl IntoResponse, Refused> {
+    Ok(Json(desk.ask(Asked::System).await?))
+}
+
+async fn offer(State(desk): State<Desk>, Json(offer): Json<Offer>) -> Result<impl IntoResponse, Refused> {
+    Ok(Json(desk.order(|reply| Asked::Offer(Box::new(offer), reply)).await?))
+}
+
+async fn status(State(desk): State<Desk>) -> Result<impl IntoResponse, Refused> {
+    Ok(Json(desk.ask(Asked::Status).await?))
+}
+
+#[derive(Deserialize)]
+struct Since {
+    #[serde(default)]
+    after: u64,
+    #[serde(default)]
+    follow: bool,
+}
+
+async fn events(State(desk): State<Desk>, Query(since): Query<Since>) -> Result<Response, Refused> {
+    let (past, future) = desk.ask(|reply| Asked::Events(since.after, reply)).await?;
+    let last = past.last().map_or(since.after, |event| event.number);
+    let past = stream::iter(past.into_iter().map(|event| as_line(&event)));
+    if !since.follow {
+        return Ok(lines(past));
+    }
+    Ok(lines(past.chain(following(future, last))))
+}
+
+/// Events as they happen, from the one after `last`; ends when the reader is too slow or the engine ends.
+fn following(future: broadcast::Receiver<Event>, last: u64) -> impl Stream<Item = Bytes> {
+    stream::unfold(future, move |mut future| async move {
+        loop {
+            match future.recv().await {
+                Ok(event) if event.number <= last => {}
+                Ok(event) => return Some((as_line(&event), future)),
+                Err(_) => return None,
+            }
+        }
+    })
+}
+
+fn as_line(event: &Event) -> Bytes {
+    let mut line = serde_json::to_vec(event).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
+}
+
+fn lines(stream: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    Body::from_stream(stream.map(Ok::<_, Infallible>)).into_response()
+}
+
+#[derive(Deserialize)]
+struct LogsOf {
+    service: Option<String>,
+    #[serde(default)]
+    tail: usize,
+    #[serde(default)]
+    follow: bool,
+}
+
+async fn logs_of(State(desk): State<Desk>, Query(of): Query<LogsOf>) -> Result<Response, Refused> {
+    let names = desk.order(|reply| Asked::Logs(of.service.clone(), reply)).await?;
+    Ok(lines(crate::logs::lines(desk.logs.clone(), names, of.tail, of.follow)))
+}
+
+#[derive(Deserialize)]
+struct OfService {
+    service: String,
+    #[serde(default)]
+    replicas: u32,
+}
+
+async fn restart(State(desk): State<Desk>, Query(of): Query<OfService>) -> Result<(), Refused> {
+    desk.order(|reply| Asked::Restart(of.service, reply)).await
+}
+
+async fn scale(State(desk): State<Desk>, Query(of): Query<OfService>) -> Result<(), Refused> {
+    desk.order(|reply| Asked::Scale(of.service, of.replicas, reply)).await
+}
+
+#[derive(Deserialize)]
+struct OfReplica {
+    replica: String,
+    signal: i32,
+}
+
+async fn signal(State(desk): State<Desk>, Query(of): Query<OfReplica>) -> Result<(), Refused> {
+    let id = of.replica.parse().map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("{error}")))?;
+    desk.order(|reply| Asked::Signal(id, of.signal, reply)).await
+}
+
+#[derive(Deserialize)]
+struct Ending {
+    #[serde(default)]
+    volumes: bool,
+}
+
+async fn down(State(desk): State<Desk>, Query(ending): Query<Ending>) -> Result<(), Refused> {
+    desk.order(|reply| Asked::Down(ending.volumes, reply)).await
+}
+
+async fn metrics(State(desk): State<Desk>) -> Result<impl IntoResponse, Refused> {
+    Ok(([("content-type", "text/plain; version=0.0.4")], desk.ask(Asked::Metrics).await?))
+}

@@ -1,0 +1,204 @@
+//! The life of one store: prepare, start its members, wait until they are ready, make what services need, look after it.
+//!
+//! One task a store. It tells the loop how far it is; what becomes of a member that ended is decided by
+//! `control::restart`.
+
+mod member;
+
+pub(crate) use member::words as member_words;
+
+use crate::{
+    input::{Input, StoreNews},
+    keeper::Keeper,
+    oneshot::Oneshots,
+};
+use member::MemberRun;
+use plimsoll_control::restart;
+use plimsoll_model::{Millis, Store, store::Engine};
+use plimsoll_stores::{Driver, Site, StoreError};
+use std::{rc::Rc, time::Duration};
+use tokio::{
+    sync::{mpsc::UnboundedSender, watch},
+    time::sleep,
+};
+
+/// How often a store that is ready is looked at.
+const INSPECT_EVERY: Duration = Duration::from_secs(5);
+/// How often a store that is not ready is asked again.
+const RETRY: Duration = Duration::from_millis(20);
+/// How often what failed for a reason that may pass is tried again.
+const RETRY_SLOW: Duration = Duration::from_secs(1);
+
+/// What a store's task needs.
+pub(crate) struct StoreRun {
+    pub(crate) name: String,
+    pub(crate) store: Store,
+    pub(crate) site: Site,
+    pub(crate) keeper: Keeper,
+    pub(crate) oneshots: Oneshots,
+    pub(crate) inputs: UnboundedSender<Input>,
+    pub(crate) clock: crate::clock::Clock,
+    /// Former starts of its members: attempt, restarts and memory, by number.
+    pub(crate) former: Vec<(u32, u32, restart::Memory)>,
+    /// Turns true when the store is to end.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+impl StoreRun {
+    fn tell(&self, news: StoreNews) {
+        self.inputs.send(Input::Store { name: self.name.clone(), news }).ok();
+    }
+
+    fn phase(&self, phase: &'static str, reason: impl Into<String>) {
+        self.tell(StoreNews::Phase { phase, reason: reason.into() });
+    }
+
+    /// Runs the store until it is to end, and ends it.
+    pub(crate) async fn run(mut self) {
+        let external = self.store.external.clone();
+        match external {
+            Some(url) => self.watch_external(&url).await,
+            None => self.own().await,
+        }
+        self.phase("Stopped", "");
+    }
+
+    /// Watches a store that is not ours.
+    async fn watch_external(&mut self, url: &str) {
+        self.tell(StoreNews::Url(url.into()));
+        while !*self.stop.borrow() {
+            let wait = match plimsoll_stores::external(url, self.store.engine).await {
+                Ok(()) => {
+                    self.phase("Ready", "it answers; it is used, not owned");
+                    INSPECT_EVERY
+                }
+                Err(why) => {
+                    self.phase("Starting", format!("waiting for it: {why}"));
+                    RETRY_SLOW
+                }
+            };
+            self.pause(wait).await;
+        }
+    }
+
+    async fn own(&mut self) {
+        let Some(driver) = self.driver().await else { return };
+        self.tell(StoreNews::Url(driver.url()));
+        let driver = Rc::new(driver);
+        let members: Vec<MemberRun> =
+            (0..driver.members().len()).map(|place| MemberRun::start(self, &driver, place)).collect();
+        self.look_after(&driver, &members).await;
+        self.phase("Stopping", "");
+        for member in members {
+            member.end().await;
+        }
+    }
+
+    /// The driver; waits where what is missing may come.
+    async fn driver(&mut self) -> Option<Driver> {
+        loop {
+            self.phase("Preparing", "looking for its server and its data");
+            match plimsoll_stores::driver(&self.name, &self.store, &self.site) {
+                Ok(driver) => return Some(driver),
+                Err(error) => {
+                    self.phase("Failed", chain(&error));
+                    if !error.passes() && !matches!(error, StoreError::Missing { .. }) {
+                        self.until_stop().await;
+                        return None;
+                    }
+                    self.pause(RETRY_SLOW).await;
+                    if *self.stop.borrow() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings it from started to ready, again and again, until it is to end.
+    async fn look_after(&mut self, driver: &Driver, members: &[MemberRun]) {
+        let mut ready = false;
+        while !*self.stop.borrow() {
+            match self.bring_up(driver, members).await {
+                Ok(done) => {
+                    if !ready {
+                        self.phase("Ready", done);
+                    }
+                    ready = true;
+                    let inspection = driver.inspect().await;
+                    let healthy = inspection.healthy;
+                    self.tell(StoreNews::Inspected(inspection));
+                    if healthy {
+                        self.pause_or_change(members, INSPECT_EVERY).await;
+                    } else {
+                        self.pause(RETRY_SLOW).await;
+                    }
+                }
+                Err((phase, why)) => {
+                    ready = false;
+                    self.phase(phase, why);
+                    self.pause(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn bring_up(&self, driver: &Driver, members: &[MemberRun]) -> Result<String, (&'static str, String)> {
+        for (place, member) in members.iter().enumerate() {
+            if let Some(trouble) = member.trouble() {
+                return Err(("Failed", trouble));
+            }
+            driver.ready(place).await.map_err(|why| ("Starting", why.to_string()))?;
+        }
+        match driver.provision().await {
+            Ok(provisioned) => Ok(provisioned.done.join("; ")),
+            Err(error) if error.passes() => Err(("Forming", chain(&error))),
+            Err(error) => Err(("Failed", chain(&error))),
+        }
+    }
+
+    async fn pause(&mut self, wait: Duration) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = sleep(wait) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    /// Waits, but not beyond the end of a member.
+    async fn pause_or_change(&mut self, members: &[MemberRun], wait: Duration) {
+        let mut stop = self.stop.clone();
+        let ends: Vec<_> = members.iter().map(|member| Box::pin(member.changed())).collect();
+        tokio::select! {
+            () = sleep(wait) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+            _ = futures_util::future::select_all(ends) => {}
+        }
+    }
+
+    async fn until_stop(&mut self) {
+        let _ = self.stop.wait_for(|stop| *stop).await;
+    }
+}
+
+/// An error with its causes, as one sentence.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// A store's engine, as it is written in a file.
+pub(crate) fn engine_name(engine: Engine) -> String {
+    format!("{engine:?}").to_lowercase()
+}
+
+/// What decides about the end of a member: it is always started again, and backed off like a service.
+pub(crate) fn restart_policy() -> restart::Policy {
+    restart::Policy { stable_after: Millis::from_secs(10), ..restart::Policy::default() }
+}

@@ -1,0 +1,274 @@
+//! What the engine writes down, and the state that follows from reading it again.
+//!
+//! Invariant: nothing here is an observation (pids, readiness, figures): those are looked at anew.
+
+use plimsoll_control::{reconcile::rolling::Sets, restart};
+use plimsoll_model::{Instant, ReplicaId, RevisionId, Service, System};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One thing written down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Entry {
+    /// A system was accepted. Survives power loss.
+    Accepted(Box<AcceptedSystem>),
+    /// A version of a service.
+    Revision {
+        /// Its identity.
+        id: RevisionId,
+        /// What it is.
+        service: Box<Service>,
+    },
+    /// A replica is to exist.
+    Replica {
+        /// Its identity.
+        id: ReplicaId,
+        /// The version that it runs.
+        revision: RevisionId,
+    },
+    /// A replica, or a member of a store, is about to be started the `attempt`th time (from 1).
+    Attempt {
+        /// Which.
+        id: ReplicaId,
+        /// Counts from 1.
+        attempt: u32,
+        /// Where it will listen.
+        port: Option<u16>,
+    },
+    /// What is remembered of a replica's restarts.
+    Restarted {
+        /// Which.
+        id: ReplicaId,
+        /// How often.
+        restarts: u32,
+        /// The decider's memory.
+        memory: restart::Memory,
+    },
+    /// A replica is no longer wanted: it is being stopped.
+    Stopping {
+        /// Which.
+        id: ReplicaId,
+    },
+    /// A replica is gone.
+    Gone {
+        /// Which.
+        id: ReplicaId,
+    },
+    /// An address that stays: `edge/web->api`, `store/orders/0`.
+    Port {
+        /// What it is for.
+        name: String,
+        /// The port.
+        port: u16,
+    },
+    /// A person wants so many replicas.
+    Scaled {
+        /// Of which service.
+        service: String,
+        /// So many; `None` is what the file says.
+        replicas: Option<u32>,
+    },
+    /// How large the sets of a service's versions are meant to be.
+    Sets {
+        /// Of which service.
+        service: String,
+        /// As the rollout decider said.
+        sets: Sets,
+    },
+    /// A person wants every replica of a service replaced, the `renewal`th time.
+    Renewed {
+        /// Which.
+        service: String,
+        /// Counts from 1.
+        renewal: u64,
+    },
+    /// The system is to end. Survives power loss.
+    Ending {
+        /// Its stores' data goes too.
+        volumes: bool,
+    },
+    /// The system has ended: nothing of it runs.
+    Ended,
+    /// Something happened or was decided.
+    Told {
+        /// Counts up from 1.
+        number: u64,
+        /// When.
+        at: Instant,
+        /// What it is about.
+        subject: String,
+        /// A word for it.
+        reason: String,
+        /// A sentence.
+        message: String,
+        /// Whether a person should look.
+        warning: bool,
+    },
+}
+
+/// A system, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AcceptedSystem {
+    /// The system.
+    pub system: System,
+    /// The file's text.
+    pub text: String,
+    /// The file's path.
+    pub file: String,
+    /// The folder that relative paths start from.
+    pub folder: String,
+    /// Variables that services inherit.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A replica, as remembered.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RememberedReplica {
+    /// The version that it runs.
+    pub revision: RevisionId,
+    /// The last start; 0 is none yet.
+    pub attempt: u32,
+    /// Where it was told to listen.
+    pub port: Option<u16>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// The restart decider's memory.
+    pub memory: restart::Memory,
+    /// It is being stopped.
+    pub stopping: bool,
+}
+
+/// Everything that follows from the entries so far; also what a snapshot holds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Remembered {
+    /// The accepted system.
+    pub accepted: Option<AcceptedSystem>,
+    /// Versions that replicas run.
+    pub revisions: BTreeMap<RevisionId, Service>,
+    /// Replicas that exist.
+    #[serde(with = "replica_map")]
+    pub replicas: BTreeMap<ReplicaId, RememberedReplica>,
+    /// The last serial of each service.
+    pub serials: BTreeMap<String, u64>,
+    /// Starts of stores' members.
+    #[serde(with = "replica_map")]
+    pub members: BTreeMap<ReplicaId, RememberedReplica>,
+    /// Addresses that stay.
+    pub ports: BTreeMap<String, u16>,
+    /// What persons want of numbers of replicas.
+    pub scaled: BTreeMap<String, u32>,
+    /// Sizes of sets, by service.
+    pub sets: BTreeMap<String, Sets>,
+    /// How often persons wanted all replicas of a service replaced.
+    pub renewals: BTreeMap<String, u64>,
+    /// Services that have started since the system last came up.
+    pub begun: BTreeSet<String>,
+    /// The system is to end (and its volumes with it).
+    pub ending: Option<bool>,
+    /// The last event's number.
+    pub last_event: u64,
+    /// The last event's moment.
+    pub last_at: Instant,
+}
+
+impl Remembered {
+    /// What is remembered after one more entry.
+    pub fn fold(&mut self, entry: Entry) {
+        match entry {
+            Entry::Accepted(accepted) => {
+                self.accepted = Some(*accepted);
+                self.ending = None;
+                self.forget_revisions();
+            }
+            Entry::Revision { id, service } => {
+                self.revisions.insert(id, *service);
+            }
+            Entry::Replica { id, revision } => {
+                let last = self.serials.entry(id.service.clone()).or_default();
+                *last = id.serial.max(*last);
+                self.begun.insert(id.service.clone());
+                self.replicas.insert(id, RememberedReplica { revision, ..Default::default() });
+            }
+            Entry::Attempt { id, attempt, port } => {
+                let known = self.replicas.get_mut(&id);
+                let replica = known.unwrap_or_else(|| self.members.entry(id).or_default());
+                replica.attempt = attempt;
+                replica.port = port;
+            }
+            Entry::Restarted { id, restarts, memory } => {
+                let known = self.replicas.get_mut(&id);
+                let replica = known.unwrap_or_else(|| self.members.entry(id).or_default());
+                replica.restarts = restarts;
+                replica.memory = memory;
+            }
+            Entry::Stopping { id } => {
+                if let Some(replica) = self.replicas.get_mut(&id) {
+                    replica.stopping = true;
+                }
+            }
+            Entry::Gone { id } => {
+                self.replicas.remove(&id);
+            }
+            Entry::Port { name, port } => {
+                self.ports.insert(name, port);
+            }
+            Entry::Scaled { service, replicas } => {
+                match replicas {
+                    Some(replicas) => self.scaled.insert(service, replicas),
+                    None => self.scaled.remove(&service),
+                };
+            }
+            Entry::Sets { service, sets } => {
+                self.sets.insert(service, sets);
+            }
+            Entry::Renewed { service, renewal } => {
+                self.renewals.insert(service, renewal);
+            }
+            Entry::Ending { volumes } => self.ending = Some(volumes),
+            Entry::Ended => {
+                self.replicas.clear();
+                self.begun.clear();
+                self.sets.clear();
+                self.ending = None;
+            }
+            Entry::Told { number, at, .. } => {
+                self.last_event = number;
+                self.last_at = at;
+            }
+        }
+    }
+
+    /// Forgets versions that nothing runs and nobody wants any more.
+    fn forget_revisions(&mut self) {
+        let used: BTreeSet<&RevisionId> = self.replicas.values().map(|replica| &replica.revision).collect();
+        self.revisions.retain(|id, _| used.contains(id));
+    }
+}
+
+/// Maps by replica, written with its name as key.
+mod replica_map {
+    use super::{RememberedReplica, ReplicaId};
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::collections::BTreeMap;
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<ReplicaId, RememberedReplica>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(map.iter().map(|(id, replica)| (id.to_string(), replica)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<ReplicaId, RememberedReplica>, D::Error> {
+        let by_name = BTreeMap::<String, RememberedReplica>::deserialize(deserializer)?;
+        by_name
+            .into_iter()
+            .map(|(name, replica)| Ok((name.parse().map_err(serde::de::Error::custom)?, replica)))
+            .collect()
+    }
+}
