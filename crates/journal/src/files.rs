@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// The file operations that a journal rests on. [`Disk`] is the real one.
@@ -13,7 +13,7 @@ pub trait Files {
     /// Held as long as the journal is open for writing.
     type Lock;
 
-    /// Makes a folder and those above it, durably; none if it is there.
+    /// Makes a folder and those above it where they are missing, durably.
     ///
     /// # Errors
     /// The file system's.
@@ -98,14 +98,15 @@ impl Files for Disk {
     type Lock = File;
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        if dir.is_dir() {
-            return Ok(());
-        }
+        let missing: Vec<&Path> =
+            dir.ancestors().take_while(|one| !one.as_os_str().is_empty() && !one.is_dir()).collect();
         fs::create_dir_all(dir)?;
-        match dir.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent),
-            _ => self.sync_dir(&PathBuf::from(".")),
+        // The folder's own name is made durable even if it was there: whoever made it may have died before.
+        for made in missing.into_iter().chain([dir]) {
+            let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+            self.sync_dir(parent.unwrap_or(Path::new(".")))?;
         }
+        Ok(())
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<File>> {

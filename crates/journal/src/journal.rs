@@ -36,6 +36,8 @@ pub struct Journal<F: Files = Disk> {
     end: Position,
     /// Bytes of the log.
     len: u64,
+    /// Bytes of the logs since the newest snapshot.
+    since_base: u64,
     /// Bytes of the newest snapshot.
     snapshot_len: u64,
     /// Something was appended that was not synced.
@@ -93,6 +95,7 @@ impl<F: Files> Journal<F> {
             base: loaded.base,
             end: loaded.end,
             len: if loaded.good == 0 { log::HEADER as u64 } else { loaded.good },
+            since_base: loaded.bytes,
             snapshot_len: loaded.opened.snapshot.as_ref().map_or(0, |record| record.payload.len() as u64),
             is_dirty: true,
             refused: None,
@@ -126,7 +129,8 @@ impl<F: Files> Journal<F> {
     }
 
     /// Appends several entries with one write and, for [`Durability::PowerLoss`], one sync; tells the number of the last
-    /// one. When this fails, none counts as appended. No entries and `PowerLoss` syncs what was appended before.
+    /// one. When this fails, none counts as appended; when we die in it, a beginning of them may be found. No entries and
+    /// `PowerLoss` syncs what was appended before.
     ///
     /// # Errors
     /// As [`Journal::append`].
@@ -153,49 +157,43 @@ impl<F: Files> Journal<F> {
         }
         self.is_dirty = durability != Durability::PowerLoss && (self.is_dirty || !bytes.is_empty());
         self.len += bytes.len() as u64;
+        self.since_base += bytes.len() as u64;
         self.end = end;
         Ok(end.sequence)
     }
 
-    /// Whether the log has grown so large that a snapshot is worth its cost.
+    /// Whether the logs have grown so large that a snapshot is worth its cost, or nothing is appended without one.
     #[must_use]
     pub fn wants_snapshot(&self) -> bool {
-        self.refused.is_some() || self.len > SNAPSHOT_BYTES_MIN.max(self.snapshot_len.saturating_mul(4))
+        self.refused.is_some() || self.since_base > SNAPSHOT_BYTES_MIN.max(self.snapshot_len.saturating_mul(4))
     }
 
     /// Begins a new generation with `state`, which stands for everything that was appended. The former generation is kept
-    /// until the next one. Everything appended before is durable afterwards.
+    /// until the next one. Everything appended before is durable afterwards, whatever failed before.
     ///
     /// # Errors
-    /// [`JournalError::Snapshot`]: all that was appended is still there, and appending goes on as before.
-    /// [`JournalError::Encode`], [`JournalError::TooLarge`]: nothing happened.
+    /// [`JournalError::Snapshot`]: nothing that was appended is lost. Retry; whether appending goes on meanwhile is told
+    /// by [`Journal::refused`]. [`JournalError::Encode`]: nothing happened.
     pub fn snapshot<T: Serialize + ?Sized>(&mut self, state: &T) -> Result<(), JournalError> {
         let payload = serde_json::to_vec(state).map_err(JournalError::Encode)?;
         let next = self.generation + 1;
-        // The next log may only go on from records that the disk has. After a failed sync nobody knows, so that nothing
-        // is appended to it before the snapshot stands.
-        if self.refused.is_none() && self.is_dirty {
-            self.sync()?;
+        // The next log may only go on from records that the disk has. If it may not have them, nothing is appended to
+        // that log before the snapshot stands, for which `refused` cares.
+        if self.refused.is_none() && self.is_dirty && self.sync().is_ok() {
             self.is_dirty = false;
         }
         let path = layout::log(&self.dir, next);
-        let failed = |path: &Path| {
-            let path = path.to_path_buf();
-            move |why| JournalError::Snapshot { path, why }
-        };
-        if let Err(why) = self.begin_log(next, &path) {
-            // Whether the new log stands is not known: a record in the old one could be taken for one too many.
-            self.refused.get_or_insert_with(|| format!("{} could not be begun: {why}", path.display()));
-            return Err(failed(&path)(why));
-        }
+        self.begin_log(next, &path).map_err(|why| JournalError::Snapshot { path, why })?;
         let path = layout::snapshot(&self.dir, next);
         let bytes = snapshot::encode(next, self.end, &payload);
-        open::write_whole(&self.files, &self.dir, &path, &bytes).map_err(failed(&path))?;
+        open::write_whole(&self.files, &self.dir, &path, &bytes).map_err(|why| JournalError::Snapshot { path, why })?;
         self.snapshot_len = payload.len() as u64;
+        self.since_base = self.len;
+        self.is_dirty = false;
         self.refused = None;
         self.forget_before(self.base);
         self.base = next;
-        // After a failed sync the marker has done its work: the snapshot does not rest on the doubtful log.
+        // The snapshot does not rest on a log in doubt.
         let _ = self.files.remove(&layout::doubt(&self.dir));
         Ok(())
     }
@@ -203,10 +201,15 @@ impl<F: Files> Journal<F> {
     /// Makes the log of the next generation and goes over to it.
     fn begin_log(&mut self, next: u64, path: &Path) -> io::Result<()> {
         let header = log::header(next, self.end);
-        open::write_whole(&self.files, &self.dir, path, &header)?;
-        self.log = self.files.open(path)?;
+        open::prepare(&self.files, path, &header)?;
+        let begun = open::publish(&self.files, &self.dir, path).and_then(|()| self.files.open(path));
+        self.log = begun.inspect_err(|why| {
+            // The new log may stand or not: one more record in the old one would then be one too many.
+            self.refused.get_or_insert_with(|| format!("{} could not be begun: {why}", path.display()));
+        })?;
         self.generation = next;
         self.len = header.len() as u64;
+        self.since_base += self.len;
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Finds out what of a journal is good, repairs the rest, and opens it.
 
-use crate::{Damage, Files, JournalError, Record, What, frame::Position, layout, layout::Kind, log, snapshot};
+use crate::{
+    Damage, Files, JournalError, Record, What, WritableFile, frame::Position, layout, layout::Kind, log, snapshot,
+};
 use std::{
     collections::BTreeSet,
     io,
@@ -72,6 +74,8 @@ pub(crate) struct Loaded {
     pub(crate) last: u64,
     /// Where it ends.
     pub(crate) end: Position,
+    /// How many bytes of all logs since the base are good.
+    pub(crate) bytes: u64,
     /// How many bytes of the last log are good; 0: it must be made.
     pub(crate) good: u64,
     rewrites: Vec<Rewrite>,
@@ -117,6 +121,7 @@ pub(crate) fn load(files: &impl Files, dir: &Path, survey: &Survey) -> Result<Lo
         } else {
             loaded.good = scanned.good as u64;
         }
+        loaded.bytes += loaded.good;
         loaded.opened.records.extend(scanned.records);
         (loaded.end, loaded.last) = (scanned.end, generation);
         generation += 1;
@@ -158,6 +163,7 @@ fn base(files: &impl Files, dir: &Path, survey: &Survey) -> Result<Loaded, Journ
         base: 1,
         last: 1,
         end: Position::default(),
+        bytes: 0,
         good: 0,
         rewrites: vec![],
         aside: vec![],
@@ -214,20 +220,25 @@ pub(crate) fn repair(files: &impl Files, dir: &Path, survey: &Survey, loaded: &L
     if survey.doubt {
         files.remove(&layout::doubt(dir))?;
     }
-    if survey.doubt || !loaded.aside.is_empty() || !survey.unfinished.is_empty() {
-        files.sync_dir(dir)?;
-    }
-    Ok(())
+    // Always: whoever wrote the names that we found may have died before they were durable.
+    files.sync_dir(dir)
 }
 
 /// Writes a file such that, after any crash, either all of it is there under its name or the former one is.
 pub(crate) fn write_whole(files: &impl Files, dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use crate::WritableFile;
-    let unfinished = layout::unfinished(path);
-    let mut file = files.create(&unfinished)?;
+    prepare(files, path, bytes)?;
+    publish(files, dir, path)
+}
+
+/// The part of [`write_whole`] after whose failure all is as before.
+pub(crate) fn prepare(files: &impl Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = files.create(&layout::unfinished(path))?;
     file.write_all(bytes)?;
-    file.sync()?;
-    drop(file);
-    files.rename(&unfinished, path)?;
+    file.sync()
+}
+
+/// The part of [`write_whole`] after whose failure either is there.
+pub(crate) fn publish(files: &impl Files, dir: &Path, path: &Path) -> io::Result<()> {
+    files.rename(&layout::unfinished(path), path)?;
     files.sync_dir(dir)
 }

@@ -115,7 +115,7 @@ impl<F: Files> Reader<F> {
         }
         if follows {
             self.next = Some((generation + 1, end));
-        } else if self.survey.logs.contains(&(generation + 1)) {
+        } else if self.survey.logs.iter().chain(&self.survey.snapshots).any(|other| *other > generation) {
             self.begin(generation + 1);
         }
     }
