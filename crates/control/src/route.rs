@@ -1,0 +1,17 @@
+//! Where a request goes. Two layers: [`weigh`] says a few times a second what share each replica gets and which are left
+//! out; [`pick`] chooses one of them for each request. Beside them: rate limits ([`limit`]) and how much may be tried again
+//! ([`budget`]).
+//!
+//! Invariant: a replica that was tried, is ejected, is gone or does not serve is never picked.
+//! Invariant: ejecting leaves at least half of the serving replicas.
+
+pub mod budget;
+pub mod limit;
+pub mod pick;
+pub mod weigh;
+
+#[cfg(test)]
+mod laws;
+
+pub use pick::{Replica, pick, stick};
+pub use weigh::{Memory, Seen, SeenReplica, Standing, Weighed, weigh};

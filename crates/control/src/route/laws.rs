@@ -1,0 +1,152 @@
+//! Laws of routing, tried on many imagined services.
+
+use super::{budget, limit, pick::Replica, pick::pick, weigh};
+use plimsoll_model::{
+    Instant, Millis, ReplicaId,
+    route::{LimitBy, RateLimit, Resilience},
+};
+use proptest::prelude::*;
+
+fn replica() -> impl Strategy<Value = Replica> {
+    (0u16..=1000, 0u16..=1000, 0u32..50, 0u32..100_000, any::<bool>())
+        .prop_map(|(weight, share, in_flight, latency_us, open)| Replica { weight, share, in_flight, latency_us, open })
+}
+
+fn seen_replica(serial: u64) -> impl Strategy<Value = weigh::SeenReplica> {
+    (any::<bool>(), any::<bool>(), 0u16..=1000, 0u32..12, 0u64..100, 0u32..100_000).prop_map(
+        move |(serving, gone, weight, failures, answers, latency_us)| weigh::SeenReplica {
+            id: ReplicaId::new("web", serial),
+            start: 1,
+            serving,
+            gone,
+            weight,
+            failures,
+            answers,
+            latency_us,
+        },
+    )
+}
+
+fn seen() -> impl Strategy<Value = Vec<weigh::SeenReplica>> {
+    (seen_replica(1), seen_replica(2), seen_replica(3), seen_replica(4), 0usize..=4).prop_map(|(a, b, c, d, count)| {
+        let mut all = vec![a, b, c, d];
+        all.truncate(count);
+        all
+    })
+}
+
+proptest! {
+    #[test]
+    fn bounds_only_an_untried_open_replica_is_picked(
+        replicas in proptest::collection::vec(replica(), 0..8),
+        tried in proptest::collection::vec(0usize..8, 0..4),
+        draw: u64,
+    ) {
+        let may = |at: usize| replicas[at].open && replicas[at].share > 0 && !tried.contains(&at);
+        match pick(&replicas, &tried, draw) {
+            Some(at) => prop_assert!(may(at)),
+            None => prop_assert!((0..replicas.len()).all(|at| !may(at)), "one could be picked"),
+        }
+    }
+
+    #[test]
+    fn convergence_equal_replicas_get_equal_counts(count in 1usize..6, seed: u64) {
+        let replicas = vec![Replica { weight: 1000, share: 1000, open: true, ..Replica::default() }; count];
+        let mut got = vec![0u32; count];
+        let mut draw = seed;
+        for _ in 0..4000 {
+            draw = mixed(draw);
+            if let Some(at) = pick(&replicas, &[], draw) {
+                got[at] += 1;
+            }
+        }
+        let fair = 4000 / u32::try_from(count).unwrap();
+        prop_assert!(got.iter().all(|n| n.abs_diff(fair) < 250), "{got:?}");
+    }
+
+    #[test]
+    fn convergence_shares_between_weights_hold(weight in 50u16..950, busy in 0u32..100, seed: u64) {
+        let small = Replica { weight, share: weight, open: true, ..Replica::default() };
+        let large = Replica { weight: 1000, share: 1000, in_flight: busy, open: true, ..Replica::default() };
+        let mut draw = seed;
+        let mut got = 0u32;
+        for _ in 0..4000 {
+            draw = mixed(draw);
+            got += u32::from(pick(&[small, large], &[], draw) == Some(0));
+        }
+        let fair = 4000 * u32::from(weight) / (1000 + u32::from(weight));
+        prop_assert!(got.abs_diff(fair) < 200, "{got} instead of {fair}");
+    }
+
+    #[test]
+    fn safety_at_least_half_of_the_living_are_never_ejected(
+        editions in proptest::collection::vec((seen(), 0u64..20_000), 1..12),
+    ) {
+        let mut memory = weigh::Memory::default();
+        let mut at = 1_000_000;
+        for (replicas, wait_ms) in editions {
+            at += wait_ms * 1000;
+            let seen = weigh::Seen { at: Instant(at), replicas };
+            let weighed = weigh::weigh(&Resilience::default(), &mut memory, &seen);
+            let alive = seen.replicas.iter().filter(|one| one.serving && !one.gone).count();
+            let ejected = weighed.iter().filter(|one| matches!(one.standing, weigh::Standing::Ejected { .. })).count();
+            prop_assert!(ejected <= alive / 2, "{ejected} of {alive}");
+            for (one, got) in seen.replicas.iter().zip(&weighed) {
+                let closed = !one.serving || one.gone || one.weight == 0;
+                let out = closed || matches!(got.standing, weigh::Standing::Ejected { .. });
+                prop_assert_eq!(got.share == 0, out);
+                prop_assert!(got.share <= one.weight);
+            }
+        }
+    }
+
+    #[test]
+    fn idempotence_asking_again_changes_nothing(
+        first in seen(), then in seen(), wait_ms in 0u64..20_000,
+    ) {
+        let mut memory = weigh::Memory::default();
+        let policy = Resilience::default();
+        let _ = weigh::weigh(&policy, &mut memory, &weigh::Seen { at: Instant(1_000_000), replicas: first });
+        let mut seen = weigh::Seen { at: Instant(1_000_000 + wait_ms * 1000), replicas: then };
+        let once = weigh::weigh(&policy, &mut memory, &seen);
+        for (one, said) in seen.replicas.iter_mut().zip(&once) {
+            one.latency_us = said.latency_us;
+        }
+        let kept = memory.clone();
+        let again = weigh::weigh(&policy, &mut memory, &seen);
+        prop_assert_eq!(&once, &again);
+        prop_assert_eq!(kept, memory);
+    }
+
+    #[test]
+    fn bounds_a_limit_holds_in_any_span(requests in 1u32..50, per_ms in 1u64..2000, gaps in proptest::collection::vec(0u64..50_000, 1..300)) {
+        let policy = RateLimit { requests, per: Millis(per_ms), by: LimitBy::Everyone };
+        let mut memory = limit::Memory::default();
+        let (start, mut at, mut allowed) = (1_000_000u64, 1_000_000u64, 0u64);
+        for gap in gaps {
+            at += gap;
+            let verdict = limit::limit(&policy, &mut memory, Instant(at));
+            allowed += u64::from(verdict.allowed);
+            let spacing = (per_ms * 1000 / u64::from(requests)).max(1);
+            prop_assert!(allowed <= u64::from(requests) + (at - start) / spacing + 1);
+            prop_assert!(verdict.allowed || verdict.retry_after_us > 0);
+        }
+    }
+
+    #[test]
+    fn bounds_the_retry_allowance_is_at_most_what_a_second_earns(
+        left in 0u64..10_000_000, requests in 0u64..100_000, elapsed in 1u64..10_000,
+    ) {
+        let policy = Resilience::default();
+        let got = budget::refill(&policy, budget::Seen { left, requests, elapsed: Millis(elapsed) });
+        let most = 10 * budget::MILLI + requests * 1000 / elapsed * 200;
+        prop_assert!(got <= most);
+    }
+}
+
+fn mixed(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

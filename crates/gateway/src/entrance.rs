@@ -1,0 +1,154 @@
+//! Where clients come in: finds out what a connection speaks, and serves it until its end.
+//!
+//! This and [`crate::upstream`] are the only places that name a protocol engine (hyper); everything between works on heads
+//! and bodies, so that another engine can take its place.
+
+use crate::{
+    connection::{Connection, MayReset, Presence, Verdict, Watch, Watched},
+    handle,
+    shared::Shared,
+    table::Entrance,
+    worker::Open,
+};
+use http::HeaderValue;
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// Heads longer than this are refused with 431.
+pub(crate) const HEAD_MAX: usize = 64 * 1024;
+/// How HTTP/2 begins, as far as no HTTP/1.1 request can.
+const PREFACE: &[u8] = b"PRI * HTTP/2";
+
+/// Who comes in, and where.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) peer: SocketAddr,
+    pub(crate) listener: Arc<str>,
+    pub(crate) open: Open,
+}
+
+/// Serves a connection in a task of its own.
+pub(crate) fn spawn(worker: usize, shared: &Arc<Shared>, stream: std::net::TcpStream, caller: Caller) {
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
+    tokio::spawn(serve(worker, Arc::clone(shared), stream, caller));
+}
+
+async fn serve(worker: usize, shared: Arc<Shared>, stream: TcpStream, caller: Caller) {
+    // Without it small answers would wait for acknowledgements; a socket that refuses works all the same.
+    let _ = stream.set_nodelay(true);
+    let head_timeout = Duration::from_millis(shared.settings.head_ms);
+    let ends_tls = matches!(shared.table.load().listeners.get(&*caller.listener), Some(Entrance::Ingress(Some(_))));
+    let watch = Watch::begin(Arc::clone(&caller.listener));
+    let presence = Presence::new(Arc::clone(&watch), caller.open);
+    let connection = Arc::new(Connection {
+        worker,
+        listener: caller.listener,
+        peer: caller.peer.ip(),
+        peer_value: HeaderValue::from_str(&caller.peer.ip().to_string()).unwrap_or(HeaderValue::from_static("unknown")),
+        secure: ends_tls,
+        watch: Arc::clone(&watch),
+        shared,
+    });
+    if ends_tls {
+        let config = connection.shared.certificates.load().get(&connection.listener).cloned();
+        // No certificate could be read: said when the edition came.
+        let Some(config) = config else { return };
+        let accepted = time::timeout(head_timeout, TlsAcceptor::from(config).accept(stream)).await;
+        let Ok(Ok(stream)) = accepted else { return };
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        speak(presence.over(stream), connection, is_http2).await;
+    } else {
+        let Ok(Ok(is_http2)) = time::timeout(head_timeout, begins_http2(&stream)).await else { return };
+        speak(presence.over(stream), connection, is_http2).await;
+    }
+}
+
+/// Whether the client begins as HTTP/2 does. Waits for as many bytes as it takes to know.
+async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
+    let mut first = [0; PREFACE.len()];
+    let mut wait = Duration::from_millis(1);
+    loop {
+        let length = stream.peek(&mut first).await?;
+        if length == 0 || first[..length] != PREFACE[..length] {
+            return Ok(false);
+        }
+        if length == PREFACE.len() {
+            return Ok(true);
+        }
+        // The rest of the preface is on its way; the socket stays readable, so it can't be waited for.
+        time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_millis(500));
+    }
+}
+
+async fn speak<S>(stream: Watched<S>, connection: Arc<Connection>, is_http2: bool)
+where
+    S: AsyncRead + AsyncWrite + MayReset + Unpin + Send + 'static,
+{
+    let watch = Arc::clone(&connection.watch);
+    let service = service_fn(move |request| handle::answer(Arc::clone(&connection), request));
+    if is_http2 {
+        watch.set_multiplexed();
+        let mut server = pin!(
+            http2::Builder::new(TokioExecutor::new())
+                .max_concurrent_streams(256)
+                .max_header_list_size(HEAD_MAX as u32)
+                .max_pending_accept_reset_streams(20)
+                .max_send_buf_size(64 * 1024)
+                .initial_stream_window_size(64 * 1024)
+                .initial_connection_window_size(1 << 20)
+                .serve_connection(TokioIo::new(stream), service)
+        );
+        until_verdict(&watch, |context, finish| {
+            if finish {
+                server.as_mut().graceful_shutdown();
+            }
+            server.as_mut().poll(context).map(|_| ())
+        })
+        .await;
+    } else {
+        let mut server = pin!(
+            http1::Builder::new()
+                .max_buf_size(HEAD_MAX)
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
+        );
+        until_verdict(&watch, |context, finish| {
+            if finish {
+                server.as_mut().graceful_shutdown();
+            }
+            server.as_mut().poll(context).map(|_| ())
+        })
+        .await;
+    }
+}
+
+/// Polls a connection until it ends, or the sweep wants it closed. It is told once when it shall finish.
+async fn until_verdict(watch: &Watch, mut poll: impl FnMut(&mut std::task::Context<'_>, bool) -> Poll<()>) {
+    let mut registered = false;
+    let mut told = false;
+    poll_fn(|context| {
+        if !registered {
+            // A task's waker stays the same for its whole life.
+            watch.wake_on_verdict(context);
+            registered = true;
+        }
+        let finish = match watch.verdict() {
+            Verdict::Close => return Poll::Ready(()),
+            Verdict::Finish => !std::mem::replace(&mut told, true),
+            Verdict::Go => false,
+        };
+        poll(context, finish)
+    })
+    .await;
+}

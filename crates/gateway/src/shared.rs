@@ -1,0 +1,90 @@
+//! What all threads of a gateway share.
+
+use crate::{
+    access::Log, live::Registry, rate::Rates, settings::Settings, table::Table, tls::Certificates, worker::Post,
+};
+use arc_swap::ArcSwap;
+use plimsoll_model::Instant;
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::{Notify, mpsc};
+
+/// Shared by the main thread (keeper, figures, weighing) and the workers.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) table: ArcSwap<Table>,
+    pub(crate) certificates: ArcSwap<Certificates>,
+    pub(crate) registry: Mutex<Registry>,
+    pub(crate) posts: Box<[Post]>,
+    pub(crate) rates: Rates,
+    pub(crate) log: Log,
+    /// Somebody failed often enough that `weigh` should be asked now.
+    pub(crate) nudge: Notify,
+    /// Asks the main thread to end: how long what is in flight may take, in milliseconds.
+    pub(crate) retire: mpsc::UnboundedSender<u64>,
+    /// No request is accepted any more.
+    pub(crate) retiring: AtomicBool,
+    clock: Clock,
+}
+
+/// The wall clock at the start, and monotonic time since.
+#[derive(Debug)]
+struct Clock {
+    epoch_us: u64,
+    started: std::time::Instant,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, posts: Box<[Post]>, log: Log, retire: mpsc::UnboundedSender<u64>) -> Self {
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            table: ArcSwap::from_pointee(Table::default()),
+            certificates: ArcSwap::default(),
+            registry: Mutex::new(Registry::new(settings.workers)),
+            posts,
+            rates: Rates::default(),
+            log,
+            nudge: Notify::new(),
+            retire,
+            retiring: AtomicBool::new(false),
+            clock: Clock {
+                epoch_us: u64::try_from(epoch.as_micros()).unwrap_or(u64::MAX),
+                started: std::time::Instant::now(),
+            },
+            settings,
+        }
+    }
+
+    /// When the gateway started.
+    pub(crate) fn epoch(&self) -> Instant {
+        Instant(self.clock.epoch_us)
+    }
+
+    /// The moment `now` of the monotonic clock.
+    pub(crate) fn instant(&self, now: std::time::Instant) -> Instant {
+        let since = now.saturating_duration_since(self.clock.started).as_micros();
+        Instant(self.clock.epoch_us.saturating_add(u64::try_from(since).unwrap_or(u64::MAX)))
+    }
+
+    pub(crate) fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Client connections that are open, over all workers.
+    pub(crate) fn connections(&self) -> u64 {
+        self.posts.iter().map(|post| post.open.load(Relaxed)).sum()
+    }
+}
+
+/// Says something to whoever reads the gateway's log: one JSON line on standard error.
+pub(crate) fn say(what: &str, detail: impl std::fmt::Display) {
+    let line = serde_json::json!({ "gateway": what, "detail": detail.to_string() });
+    // A closed or full standard error is no reason to stop serving.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{line}\n").as_bytes());
+}

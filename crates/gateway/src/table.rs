@@ -1,0 +1,93 @@
+//! The route table as requests use it: compiled from one edition, never changed, swapped whole.
+
+mod compile;
+mod lookup;
+
+pub(crate) use compile::{compile, hash};
+
+use crate::live::{ProcessLive, ReplicaLive, RouteLive, ServiceLive};
+use plimsoll_control::route::Replica;
+use plimsoll_model::route::{Limits, Protocol, RateLimit, Resilience};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+/// One edition, compiled.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) edition: u64,
+    /// By listener's name: the route of an edge; `None` for the ingress.
+    pub(crate) listeners: BTreeMap<String, Entrance>,
+    pub(crate) hosts: lookup::Hosts,
+    pub(crate) services: BTreeMap<String, Arc<Backend>>,
+}
+
+/// What comes in at a listener.
+#[derive(Debug, Clone)]
+pub(crate) enum Entrance {
+    /// Clients from outside; the files of certificate and key, if it ends TLS.
+    Ingress(Option<plimsoll_model::route::Tls>),
+    /// One service calling another.
+    Edge(Arc<Route>),
+}
+
+/// Where requests of one kind go.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) live: Arc<RouteLive>,
+    /// The name of the service that answers.
+    pub(crate) service: String,
+    pub(crate) backend: Option<Arc<Backend>>,
+    /// Limits that hold, each with the number under which its clients are counted.
+    pub(crate) limits: Vec<(u64, RateLimit)>,
+}
+
+/// A service.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) live: Arc<ServiceLive>,
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) protocol: Protocol,
+    pub(crate) limits: Limits,
+    /// The name of the cookie that keeps a client on its replica.
+    pub(crate) sticky: Option<String>,
+    pub(crate) resilience: Resilience,
+}
+
+/// A replica.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) live: Arc<ReplicaLive>,
+    pub(crate) process: Arc<ProcessLive>,
+    pub(crate) process_id: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) serving: bool,
+    pub(crate) weight: u16,
+    /// The number of its connections.
+    pub(crate) pool: u64,
+    /// What the cookie of its clients says.
+    pub(crate) cookie: String,
+}
+
+impl Endpoint {
+    /// As the choice for a request sees it.
+    pub(crate) fn as_replica(&self) -> Replica {
+        Replica {
+            weight: self.weight,
+            share: self.live.share.load(Relaxed),
+            in_flight: self.live.in_flight.load(Relaxed),
+            latency_us: self.live.latency_us.load(Relaxed),
+            open: self.serving && !self.live.ejected.load(Relaxed) && !self.process.gone.load(Relaxed),
+        }
+    }
+}
+
+impl Backend {
+    /// How many requests may be in flight, over all serving replicas.
+    pub(crate) fn in_flight_max(&self) -> u64 {
+        let serving = self.endpoints.iter().filter(|endpoint| endpoint.as_replica().open).count() as u64;
+        serving.max(1) * u64::from(self.limits.in_flight_max.max(1))
+    }
+}

@@ -1,0 +1,170 @@
+//! A worker: one thread, one runtime, its own share of the connections.
+//!
+//! All workers accept from the same listeners, which the keeper owns. Who wakes first would take all; so a connection is
+//! handed over when another worker has markedly fewer.
+//!
+//! Invariant: a listener is never closed here while it is in the table; what is dropped is a duplicate of the keeper's.
+
+mod accept;
+
+use crate::{connection, entrance, shared::Shared, upstream};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tokio::{sync::mpsc, task::AbortHandle, time};
+
+/// How others reach a worker.
+#[derive(Debug)]
+pub(crate) struct Post {
+    /// Its open connections.
+    pub(crate) open: Arc<AtomicU64>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Accept from that listener.
+    Listen { name: Arc<str>, listener: TcpListener },
+    /// Accept no more from it, and let its connections finish.
+    Forget { name: String },
+    /// Serve a connection that another worker accepted; it is counted here already.
+    Serve { stream: TcpStream, peer: SocketAddr, listener: Arc<str> },
+    /// Accept nothing more, let everything finish, for at most so long.
+    Retire { grace: Duration },
+}
+
+/// A worker's end of its [`Post`].
+#[derive(Debug)]
+pub(crate) struct Inbox(mpsc::UnboundedReceiver<Order>);
+
+impl Post {
+    pub(crate) fn new() -> (Self, Inbox) {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        (Self { open: Arc::default(), orders }, Inbox(inbox))
+    }
+
+    /// A worker that has ended gets no orders any more.
+    pub(crate) fn send(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+}
+
+/// A connection that is counted open.
+#[derive(Debug)]
+pub(crate) struct Open(Option<Arc<AtomicU64>>);
+
+impl Open {
+    /// One that is counted already.
+    pub(crate) fn counted(post: &Post) -> Self {
+        Self(Some(Arc::clone(&post.open)))
+    }
+
+    pub(crate) fn close(&mut self) {
+        if let Some(open) = self.0.take() {
+            open.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Starts worker number `number`. It ends after [`Order::Retire`].
+///
+/// # Errors
+/// No thread or no epoll instance can be had.
+pub(crate) fn start(number: usize, shared: Arc<Shared>, inbox: Inbox) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name(format!("worker-{number}")).stack_size(1 << 20).spawn(move || {
+        let worker = Worker { number, shared, accepting: BTreeMap::new() };
+        runtime.block_on(worker.run(inbox));
+        // What has not finished by now is dropped with the runtime.
+    })
+}
+
+struct Worker {
+    number: usize,
+    shared: Arc<Shared>,
+    accepting: BTreeMap<String, AbortHandle>,
+}
+
+impl Worker {
+    async fn run(mut self, Inbox(mut orders): Inbox) {
+        let mut ticks = time::interval(Duration::from_millis(connection::TICK_MS));
+        ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Retire { grace }) => return self.retire(grace, orders).await,
+                    Some(order) => self.follow(order),
+                    None => return,
+                },
+                _ = ticks.tick() => self.sweep(),
+            }
+        }
+    }
+
+    fn follow(&mut self, order: Order) {
+        match order {
+            Order::Listen { name, listener } => {
+                if let Some(before) = self.accepting.get(&*name) {
+                    before.abort();
+                }
+                let task = accept::accept(self.number, Arc::clone(&self.shared), Arc::clone(&name), listener);
+                self.accepting.insert(name.to_string(), tokio::spawn(task).abort_handle());
+            }
+            Order::Forget { name } => {
+                if let Some(task) = self.accepting.remove(&name) {
+                    task.abort();
+                }
+                connection::finish(Some(&name));
+            }
+            Order::Serve { stream, peer, listener } => {
+                let open = Open::counted(&self.shared.posts[self.number]);
+                entrance::spawn(self.number, &self.shared, stream, entrance::Caller { peer, listener, open });
+            }
+            Order::Retire { .. } => {}
+        }
+    }
+
+    fn sweep(&self) {
+        connection::sweep(self.shared.settings.head_ms);
+        upstream::pool::sweep(self.shared.settings.upstream_idle_ms);
+        self.shared.log.flush(self.shared.instant(std::time::Instant::now()).0);
+    }
+
+    async fn retire(mut self, grace: Duration, mut orders: mpsc::UnboundedReceiver<Order>) {
+        for task in std::mem::take(&mut self.accepting).into_values() {
+            task.abort();
+        }
+        connection::finish(None);
+        let until = time::Instant::now() + grace;
+        let mut ticks = time::interval(Duration::from_millis(10));
+        let open = Arc::clone(&self.shared.posts[self.number].open);
+        while open.load(Relaxed) > 0 && time::Instant::now() < until {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order @ Order::Serve { .. }) => {
+                        self.follow(order);
+                    }
+                    Some(_) => {}
+                    None => break,
+                },
+                _ = ticks.tick() => connection::finish(None),
+            }
+        }
+        self.shared.log.flush(self.shared.instant(std::time::Instant::now()).0);
+    }
+}
