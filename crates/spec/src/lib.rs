@@ -1,1 +1,47 @@
 //! From the text of plimsoll.yaml to a checked System, with diagnostics.
+//!
+//! Invariant: [`check`] is a function of its [`Input`]: it reads no file, clock or environment.
+//! Invariant: no input makes it panic, and its time and memory are bounded ([`source::BYTES_MAX`]).
+//! Invariant: every key of the file has its effect, or stands among the unenforced settings, or is an error.
+
+mod alert;
+mod autoscaling;
+mod backup;
+mod behavior;
+mod budgets;
+pub mod diagnostic;
+mod env;
+mod environment;
+mod ingress;
+mod links;
+pub mod machine;
+mod metrics;
+mod node;
+mod overlay;
+mod parse;
+mod probe;
+mod promise;
+mod quantity;
+mod reading;
+mod references;
+mod request;
+mod resources;
+mod rollout;
+pub mod rules;
+mod section;
+mod security;
+mod service;
+pub mod source;
+mod store;
+mod suggest;
+mod system;
+mod traffic;
+mod traps;
+mod use_cycle;
+mod values;
+mod variables;
+
+pub use diagnostic::{Diagnostic, Note, Severity, Span};
+pub use environment::{Checked, Input, check};
+pub use machine::Machine;
+pub use source::{Source, read};

@@ -1,0 +1,45 @@
+//! What the machine at hand can do, so that the rest is told and never silent.
+
+use plimsoll_model::{Bytes, MilliCpu, store::Engine};
+
+/// What this version of Plimsoll enforces on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// The engines that have a driver.
+    pub engines: Vec<Engine>,
+    /// The engines whose driver runs more than one instance (a Redis Cluster apart).
+    pub replicates: Vec<Engine>,
+    /// Poolers are run.
+    pub pools: bool,
+    /// Backups are made.
+    pub backs_up: bool,
+    /// Autoscaling is acted upon.
+    pub autoscales: bool,
+    /// Canaries, blue-green and analyses are acted upon.
+    pub releases: bool,
+    /// Alerts are watched.
+    pub alerts: bool,
+    /// A service reaches only what it `uses` or `calls`.
+    pub enforces_paths: bool,
+    /// Processors; `None`: not known, so nothing is compared with it.
+    pub cpu: Option<MilliCpu>,
+    /// Memory; `None`: not known, so nothing is compared with it.
+    pub memory: Option<Bytes>,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            engines: vec![Engine::Postgres, Engine::Redis],
+            replicates: Vec::new(),
+            pools: false,
+            backs_up: false,
+            autoscales: true,
+            releases: false,
+            alerts: false,
+            enforces_paths: false,
+            cpu: None,
+            memory: None,
+        }
+    }
+}

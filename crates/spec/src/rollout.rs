@@ -1,0 +1,222 @@
+//! How a new version comes in: `rollout` (ours), or `strategy` as a Deployment has it.
+
+use crate::{
+    node::{Node, Value},
+    reading::{Fields, Reading},
+    section::{
+        Foreign::{Called, Later},
+        Section, Shape, key,
+    },
+};
+use plimsoll_model::{
+    Amount, Millis, Ratio,
+    rollout::{Analysis, Inconclusive, Rollout, Strategy},
+};
+
+pub(crate) static STRATEGY: Section = Section {
+    name: "`strategy`",
+    keys: &[
+        key("type", Shape::Word(&["RollingUpdate", "Recreate"]), "Default RollingUpdate."),
+        key("rollingUpdate", Shape::Map(&ROLLING), "Bounds of a rolling update."),
+    ],
+    foreign: &[("canary", Called("write it under `rollout`")), ("blueGreen", Called("write it under `rollout`"))],
+};
+
+static ROLLING: Section = Section {
+    name: "a rolling update",
+    keys: &[
+        key("maxSurge", Shape::Either(&[Shape::Integer, Shape::Percent]), "How many more than wanted. Default 25%."),
+        key("maxUnavailable", Shape::Either(&[Shape::Integer, Shape::Percent]), "How many fewer. Default 25%."),
+    ],
+    foreign: &[],
+};
+
+pub(crate) static ROLLOUT: Section = Section {
+    name: "`rollout`",
+    keys: &[
+        key("rolling", Shape::Map(&ROLLING), "New replicas come as old ones go."),
+        key("recreate", Shape::Boolean, "All old ones go before the new ones come."),
+        key("blueGreen", Shape::Map(&BLUE_GREEN), "All new ones come, then all traffic moves at once."),
+        key("canary", Shape::Map(&CANARY), "A growing share of traffic goes to the new version."),
+        key("analysis", Shape::Map(&ANALYSIS), "What the new version must keep."),
+        key("before", Shape::Text, "A command of the shell, run once before the new version starts."),
+    ],
+    foreign: &[
+        ("steps", Called("write `canary: { steps: [5%, 25%], interval: 30m }`")),
+        ("approval", Later("releases come in a later version")),
+        ("experiments", Later("releases come in a later version")),
+    ],
+};
+
+static BLUE_GREEN: Section = Section {
+    name: "`blueGreen`",
+    keys: &[key("keep", Shape::Duration, "How long the old set is kept after the move. Default 30s.")],
+    foreign: &[],
+};
+
+static CANARY: Section = Section {
+    name: "`canary`",
+    keys: &[
+        key("steps", Shape::List(&Shape::Percent), "Shares, growing; then all."),
+        key("interval", Shape::Duration, "The least time at each step."),
+    ],
+    foreign: &[],
+};
+
+static ANALYSIS: Section = Section {
+    name: "`analysis`",
+    keys: &[
+        key("errorRate", Shape::Map(&MOST_SHARE), "Share of failed requests."),
+        key("latencyP95", Shape::Map(&MOST_TIME), "95th percentile of latency."),
+        key("inconclusive", Shape::Word(&["pause", "rollback", "promote"]), "With too little traffic. Default pause."),
+    ],
+    foreign: &[],
+};
+
+static MOST_SHARE: Section = Section { name: "a bound", keys: &[key("max", Shape::Percent, "At most.")], foreign: &[] };
+static MOST_TIME: Section =
+    Section { name: "a bound of time", keys: &[key("max", Shape::Duration, "At most.")], foreign: &[] };
+
+impl Reading<'_, '_> {
+    /// Reads everything about how versions of a service come in.
+    pub(crate) fn service_rollout(&mut self, service: &Fields<'_>) -> Rollout {
+        let mut rollout = Rollout::default();
+        let strategy = service.get("strategy").and_then(|node| self.strategy(node, &service.path("strategy")));
+        let path = service.path("rollout");
+        if let Some(fields) = service.get("rollout").and_then(|node| self.fields(node, &ROLLOUT, &path)) {
+            let ours = self.own_strategy(&fields);
+            if strategy.is_some() && ours.is_some() {
+                let headline = "both `strategy` and `rollout` say how a version comes in";
+                self.refuse("two-owners", service.at("strategy"), headline, "keep one of them");
+            }
+            rollout.strategy = ours.unwrap_or_default();
+            rollout.analysis = fields.get("analysis").and_then(|node| self.analysis(node, &fields.path("analysis")));
+            rollout.before = fields.get("before").and_then(|node| self.some_text(node));
+            let is_release = matches!(rollout.strategy, Strategy::Canary { .. } | Strategy::BlueGreen { .. });
+            if !self.machine.releases && (is_release || rollout.analysis.is_some()) {
+                let why =
+                    "releases judged by measurements come in a later version; a change is rolled out by probes alone";
+                self.recorded(path, service.at("rollout"), why);
+            }
+        }
+        if let Some(strategy) = strategy {
+            rollout.strategy = strategy;
+        }
+        rollout.min_ready =
+            service.get("minReadySeconds").and_then(|n| self.seconds(n, 0..=86_400)).unwrap_or_default();
+        let deadline = service.get("progressDeadlineSeconds").and_then(|n| self.seconds(n, 1..=604_800));
+        rollout.progress_deadline = deadline;
+        if deadline.is_some_and(|deadline| deadline <= rollout.min_ready) {
+            let headline = "`progressDeadlineSeconds` must be longer than `minReadySeconds`";
+            self.refuse("min-over-max", service.at("progressDeadlineSeconds"), headline, "raise it");
+        }
+        rollout
+    }
+
+    fn strategy(&mut self, node: &Node, path: &str) -> Option<Strategy> {
+        if let Value::Scalar(_) = node.value {
+            self.wrong_type(node, "a map", "write `strategy: { type: RollingUpdate }`, or `rollout` for our own");
+            return None;
+        }
+        let fields = self.fields(node, &STRATEGY, path)?;
+        let is_rolling =
+            fields.get("type").and_then(|node| self.word(node, &[("RollingUpdate", true), ("Recreate", false)]));
+        let rolling = fields.entry("rollingUpdate");
+        if is_rolling == Some(false) {
+            if let Some(rolling) = rolling {
+                let headline = "`rollingUpdate` means nothing with `type: Recreate`";
+                self.refuse("two-owners", rolling.key_at, headline, "remove it");
+            }
+            return Some(Strategy::Recreate);
+        }
+        match rolling {
+            Some(rolling) => self.rolling(&rolling.node, &fields.path("rollingUpdate")),
+            None => Some(Strategy::default()),
+        }
+    }
+
+    fn rolling(&mut self, node: &Node, path: &str) -> Option<Strategy> {
+        let fields = self.fields(node, &ROLLING, path)?;
+        let quarter = Amount::Share(Ratio::percent(25));
+        let max_surge = fields.get("maxSurge").and_then(|node| self.amount(node)).unwrap_or(quarter);
+        let max_unavailable = fields.get("maxUnavailable").and_then(|node| self.amount(node)).unwrap_or(quarter);
+        let is_zero = |amount| matches!(amount, Amount::Count(0) | Amount::Share(Ratio(0)));
+        if is_zero(max_surge) && is_zero(max_unavailable) {
+            let headline = "with neither more nor fewer replicas than wanted, nothing can be replaced";
+            self.refuse("out-of-range", fields.at("maxSurge"), headline, "write `maxSurge: 1`");
+        }
+        if matches!(max_unavailable, Amount::Share(share) if share > Ratio::ONE) {
+            let headline = "more than all replicas can't be unavailable";
+            self.refuse("out-of-range", fields.at("maxUnavailable"), headline, "write at most 100%");
+        }
+        Some(Strategy::Rolling { max_surge, max_unavailable })
+    }
+
+    fn own_strategy(&mut self, fields: &Fields<'_>) -> Option<Strategy> {
+        let given: Vec<&str> = ["rolling", "recreate", "blueGreen", "canary"]
+            .into_iter()
+            .filter(|key| fields.entry(key).is_some())
+            .collect();
+        if let [first, second, ..] = given.as_slice() {
+            let headline = format!("both `{first}` and `{second}` say how a version comes in");
+            self.refuse("two-owners", fields.at(second), headline, "keep one of them");
+            return None;
+        }
+        let key = *given.first()?;
+        let node = fields.get(key)?;
+        let path = fields.path(key);
+        match key {
+            "rolling" => self.rolling(node, &path),
+            "recreate" => self.boolean(node)?.then_some(Strategy::Recreate),
+            "blueGreen" => {
+                let fields = self.fields(node, &BLUE_GREEN, &path)?;
+                let keep = fields.get("keep").and_then(|node| self.duration(node)).unwrap_or(Millis::from_secs(30));
+                Some(Strategy::BlueGreen { keep })
+            }
+            _ => self.canary(node, &path),
+        }
+    }
+
+    fn canary(&mut self, node: &Node, path: &str) -> Option<Strategy> {
+        let fields = self.fields(node, &CANARY, path)?;
+        let example = "`steps: [5%, 25%, 50%]`";
+        let (Some(list), Some(interval)) = (fields.get("steps"), fields.get("interval")) else {
+            let headline = "a canary has `steps` and an `interval`";
+            self.refuse("missing-key", fields.at, headline, format!("write {example} and `interval: 10m`"));
+            return None;
+        };
+        let interval = self.some_duration(interval);
+        let mut steps: Vec<Ratio> = Vec::new();
+        for item in self.list(list, example) {
+            let Some(step) = self.percent(item) else { continue };
+            let grows = steps.last().is_none_or(|last| *last < step);
+            if !grows || step == Ratio(0) || step >= Ratio::ONE {
+                let headline = format!("the step {step} doesn't lie between the one before it and 100%");
+                self.refuse(
+                    "canary-steps",
+                    item.at,
+                    headline,
+                    "let the steps grow; all traffic follows the last one by itself",
+                );
+            }
+            steps.push(step);
+        }
+        if steps.is_empty() {
+            self.refuse("canary-steps", list.at, "a canary without steps is a leap", format!("write {example}"));
+        }
+        Some(Strategy::Canary { steps, interval: interval? })
+    }
+
+    fn analysis(&mut self, node: &Node, path: &str) -> Option<Analysis> {
+        let fields = self.fields(node, &ANALYSIS, path)?;
+        let words =
+            [("pause", Inconclusive::Pause), ("rollback", Inconclusive::Rollback), ("promote", Inconclusive::Promote)];
+        let error_rate = fields.get("errorRate").and_then(|node| self.fields(node, &MOST_SHARE, path));
+        let latency = fields.get("latencyP95").and_then(|node| self.fields(node, &MOST_TIME, path));
+        Some(Analysis {
+            error_rate_max: error_rate.and_then(|bound| bound.get("max").and_then(|node| self.percent(node))),
+            latency_p95_max: latency.and_then(|bound| bound.get("max").and_then(|node| self.some_duration(node))),
+            inconclusive: fields.get("inconclusive").and_then(|node| self.word(node, &words)).unwrap_or_default(),
+        })
+    }
+}
