@@ -109,11 +109,6 @@ impl Connection {
             }
         }
     }
-
-    /// The socket itself, for a successor.
-    pub(crate) fn as_channel(&self) -> &Channel {
-        &self.channel
-    }
 }
 
 impl AsFd for Connection {

@@ -91,8 +91,6 @@ pub(crate) struct Keeper {
     agenda: BTreeMap<(Instant, u64), Due>,
     /// Something changed that the inventory tells.
     pub(crate) changed: bool,
-    /// An end is queued to be told that is not written down yet: nothing is sent before it is.
-    pub(crate) unwritten: bool,
     pub(crate) stopping: Option<Stopping>,
     more_to_reap: bool,
 }
@@ -122,7 +120,6 @@ impl Keeper {
             kept: BTreeMap::new(),
             agenda: BTreeMap::new(),
             changed: true,
-            unwritten: false,
             stopping: None,
             more_to_reap: true,
         };
@@ -270,11 +267,10 @@ impl Keeper {
 
     fn converse(&mut self, token: u64) {
         for _ in 0..MESSAGES {
-            let unwritten = self.unwritten;
+            // Nothing is said that a successor would not know.
+            self.write_inventory();
             let Some(connection) = self.connections.get_mut(&token) else { return };
-            if !unwritten {
-                connection.flush();
-            }
+            connection.flush();
             match connection.receive() {
                 Some(Ok((request, fds))) => self.answer(token, request, fds),
                 Some(Err(error)) => self.misunderstood(token, 0, &error.to_string()),
@@ -298,7 +294,7 @@ impl Keeper {
     }
 
     /// Closes broken connections, and has the kernel tell when a full one can be written to.
-    fn settle_connections(&mut self) {
+    pub(crate) fn settle_connections(&mut self) {
         let tokens: Vec<u64> = self.connections.keys().copied().collect();
         for token in tokens {
             let Some(connection) = self.connections.get_mut(&token) else { continue };
@@ -343,7 +339,6 @@ impl Keeper {
 
     /// Writes down what another keeper would need, if it changed.
     pub(crate) fn write_inventory(&mut self) {
-        self.unwritten = false;
         if !std::mem::take(&mut self.changed) {
             return;
         }

@@ -136,6 +136,15 @@ pub(crate) fn launch(launch: &Launch) -> Result<Launched, (Stage, c_int)> {
     Ok(Launched { pid, pidfd, not_entered: shared.not_entered })
 }
 
+/// Executes another program in our own place. Returns only if that failed. The blocked signals stay blocked, so that none
+/// ends the new program before it takes them.
+pub(crate) fn replace(program: &CString, args: &[CString], env: &[CString]) -> io::Error {
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: all three are NUL-terminated, or end with a null, and outlive the call.
+    unsafe { libc::execve(program.as_ptr(), args.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
+}
+
 /// The addresses of these strings, and a null at the end.
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()

@@ -230,7 +230,6 @@ impl Keeper {
             delay = Some(child.next_delay());
         }
         self.changed = true;
-        self.unwritten = true;
         self.release_log(log.as_deref());
         self.tell(&Event::Exited { id: id.to_owned(), exit });
         if let Some(delay) = delay {

@@ -93,6 +93,11 @@ impl LogFile {
         }
     }
 
+    /// The start of a line whose end has not come yet; it is forgotten here.
+    pub(crate) fn take_partial(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.partial)
+    }
+
     /// Writes a line that has no end yet: its writer is gone.
     pub(crate) fn finish(&mut self) {
         if !self.partial.is_empty() {

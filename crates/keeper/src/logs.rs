@@ -115,6 +115,21 @@ impl Logs {
         log.file.told_dropped()
     }
 
+    /// Lines whose end has not come yet, by log.
+    pub(crate) fn partial(&mut self) -> BTreeMap<String, Vec<u8>> {
+        let logs = self.open.iter_mut().map(|(name, log)| (name.clone(), log.file.take_partial()));
+        logs.filter(|(_, partial)| !partial.is_empty()).collect()
+    }
+
+    /// What [`Logs::partial`] told another keeper.
+    pub(crate) fn set_partial(&mut self, partial: BTreeMap<String, Vec<u8>>) {
+        for (name, bytes) in partial {
+            if let Some(log) = self.open.get_mut(&name) {
+                log.file.take(&bytes, Instant::now());
+            }
+        }
+    }
+
     /// One process less writes to it. If it was the last, the log is drained and closed: its token is returned, and how
     /// much was dropped.
     pub(crate) fn release(&mut self, name: &str) -> Option<(Log, u64)> {

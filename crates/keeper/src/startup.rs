@@ -133,7 +133,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Names this system among all on this machine: the same for every keeper of this state directory, and no other.
-fn cookie(state: &Path) -> io::Result<String> {
+pub(crate) fn cookie(state: &Path) -> io::Result<String> {
     let found = fs::metadata(state)?;
     let text = format!("{}\n{}\n{}\n{}", state.display(), found.dev(), found.ino(), found.uid());
     Ok(format!("{:016x}", crate::inventory::check_sum(text.as_bytes())))

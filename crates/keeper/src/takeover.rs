@@ -8,6 +8,7 @@ use crate::{
     keeper::{Keeper, Source},
     logs::Logs,
     proc, spawn,
+    upgrade::RESUME,
 };
 use plimsoll_wire::keeper::{Process, Spawn};
 use std::{collections::BTreeSet, fs};
@@ -36,7 +37,7 @@ impl Keeper {
     }
 
     /// Takes in one of the former keeper's processes.
-    fn readmit(&mut self, record: Record) {
+    pub(crate) fn readmit(&mut self, record: Record) {
         let id = record.process.id.clone();
         let (pid, start) = (record.process.pid, record.process.start);
         if record.process.exit.is_some() && record.again.is_none() {
@@ -69,7 +70,7 @@ impl Keeper {
         self.children.insert(id, child);
     }
 
-    fn reuse_log(&mut self, name: Option<&str>) {
+    pub(crate) fn reuse_log(&mut self, name: Option<&str>) {
         if let Some(name) = name
             && let Err(error) = self.use_log(name)
         {
@@ -143,7 +144,7 @@ impl Keeper {
             id: ENGINE.to_owned(),
             program: self.program.to_string_lossy().into_owned(),
             args: vec!["engine".to_owned(), "--state".to_owned(), self.place.state.to_string_lossy().into_owned()],
-            env: own.filter(|(name, _)| name != proc::MARK).collect(),
+            env: own.filter(|(name, _)| name != proc::MARK && name != RESUME).collect(),
             log: Some(ENGINE.to_owned()),
             channel: true,
             respawn: true,

@@ -1,6 +1,6 @@
 //! What a process leaves behind is ended, orphans are reaped, and nobody else is ever signalled.
 
-use crate::world::{World, eventually, is_alive, pids, shell};
+use crate::world::{Stranger, World, eventually, is_alive, pids, shell};
 use plimsoll_wire::keeper::{Answer, Ask};
 use std::fs;
 
@@ -71,11 +71,8 @@ fn signalling_the_dead_or_unknown_is_answered() {
 #[test]
 fn a_process_that_only_looks_similar_is_left_alone() {
     let mut world = World::new();
-    let mut stranger =
-        std::process::Command::new("sleep").arg("10000").env("PLIMSOLL_PROCESS", "0000000000000000/a").spawn().unwrap();
+    let mut stranger = Stranger::marked("0000000000000000/a");
     world.spawn(shell("a", "exit 0"));
     world.exit("a");
-    assert_eq!(stranger.try_wait().unwrap(), None);
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
+    stranger.assert_untouched();
 }

@@ -1,6 +1,6 @@
 //! A keeper that dies is replaced, and what it looked after goes on.
 
-use crate::world::{World, eventually, is_alive, pids, shell, start};
+use crate::world::{Stranger, World, eventually, is_alive, pids, shell, start};
 use plimsoll_wire::keeper::{Answer, Ask, Spawn};
 use std::{fs, io::Read, process::Command};
 
@@ -92,21 +92,19 @@ fn a_damaged_or_missing_inventory_loses_no_process() {
 #[test]
 fn a_stranger_with_the_pid_of_a_dead_process_is_never_signalled() {
     let mut world = World::new();
-    let mut stranger = Command::new("sleep").arg("10000").spawn().unwrap();
+    let mut stranger = Stranger::marked("none");
     // Clock ticks tell them apart, so at least one must pass.
     std::thread::sleep(std::time::Duration::from_millis(50));
     let process = world.spawn(shell("a", "exec sleep 10000"));
     world.kill_keeper();
     kill(process.pid);
     // The inventory now names the stranger's pid, with another start time: as after a reuse.
-    rewrite(&world, &format!("\"pid\":{}", process.pid), &format!("\"pid\":{}", stranger.id()));
+    rewrite(&world, &format!("\"pid\":{}", process.pid), &format!("\"pid\":{}", stranger.0.id()));
     world.replace_keeper_after_death();
     eventually("its end is known", || world.process("a").is_some_and(|process| process.exit.is_some()));
     world.signal("a", 9);
     assert_eq!(world.ask(Ask::Signal { id: "a".into(), signal: 9, whole: true }), Answer::Done);
-    assert_eq!(stranger.try_wait().unwrap(), None);
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
+    stranger.assert_untouched();
 }
 
 #[test]

@@ -150,6 +150,28 @@ impl Drop for World {
     }
 }
 
+/// A process that is none of the keeper's.
+pub(crate) struct Stranger(pub(crate) Child);
+
+impl Stranger {
+    /// A process that carries such a mark.
+    pub(crate) fn marked(mark: &str) -> Self {
+        Self(Command::new("sleep").arg("10000").env("PLIMSOLL_PROCESS", mark).spawn().unwrap())
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_untouched(&mut self) {
+        assert_eq!(self.0.try_wait().unwrap(), None, "a stranger was signalled");
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts a keeper, without waiting for it.
 pub(crate) fn start(place: &Place, words: &[&str]) -> Child {
     Command::new(PROGRAM)
