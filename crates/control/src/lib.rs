@@ -1,11 +1,13 @@
 //! The decisions: pure functions of values, with no clock, no randomness and no I/O.
 
+pub mod analysis;
 pub mod autoscale;
 pub mod cluster;
 pub mod health;
 pub mod order;
 pub mod reconcile;
 pub mod restart;
+pub mod rollout;
 pub mod route;
 pub mod table;
 pub mod termination;

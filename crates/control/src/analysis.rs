@@ -1,0 +1,203 @@
+//! Whether a new version is as good as the old one, by what both did in the same minutes.
+//!
+//! Errors: a sequential test ([`evidence`]), which may be looked at after every sample and still aborts a good version
+//! with a chance of at most 1 − confidence. Latency: Mann-Whitney with a tolerance ([`latency`]).
+//!
+//! Invariant: without enough requests the answer is never `Pass`.
+//! Invariant: what also happens to the old version is never held against the new one: then it waits.
+
+pub mod evidence;
+pub mod latency;
+
+use evidence::Evidence;
+use latency::Latencies;
+use plimsoll_model::rollout::Analysis;
+use serde::{Deserialize, Serialize};
+
+/// What a new version must keep, and how sure to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// The limits of the file.
+    pub limits: Analysis,
+    /// A new version that is not at least so much worse, in errors for each request, is not aborted by comparison.
+    pub error_margin: f64,
+    /// Only times that exceed so many percent of the old version's count as slower. Kayenta speaks of a tolerance.
+    pub latency_percent: u64,
+    /// How much likelier "worse" must be than "the same" to abort: 1000 is a false abort in a thousand releases.
+    pub certainty: f64,
+    /// By how many standard deviations slower to abort.
+    pub deviations: f64,
+    /// Fewer requests of the new version than this say nothing.
+    pub requests_min: u64,
+}
+
+impl Policy {
+    /// The usual certainty, with the limits of a file.
+    #[must_use]
+    pub fn of(limits: Analysis) -> Self {
+        Self {
+            limits,
+            error_margin: 0.002,
+            latency_percent: 125,
+            certainty: 1000.0,
+            deviations: 4.0,
+            requests_min: 100,
+        }
+    }
+
+    /// How many requests it takes to say anything good: with none failed of `3 ÷ limit`, the true rate is below the limit
+    /// with 95 % certainty.
+    #[must_use]
+    pub fn enough(&self) -> u64 {
+        let most = self.limits.error_rate_max.map_or(0, |ratio| ratio.0);
+        self.requests_min.max(if most == 0 { 0 } else { 3_000_000_u64.div_ceil(most) })
+    }
+}
+
+/// What one version did in a span of time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Answers, failed ones included.
+    pub requests: u64,
+    /// Failed ones; not more than `requests`.
+    pub errors: u64,
+    /// How long the answers took.
+    pub latencies: Latencies,
+}
+
+impl Counts {
+    fn rate(&self) -> f64 {
+        if self.requests == 0 { 0.0 } else { self.errors as f64 / self.requests as f64 }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.errors += other.errors;
+        self.latencies.merge(&other.latencies);
+    }
+}
+
+/// What both versions did in the same span.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sample {
+    /// The new version.
+    pub new: Counts,
+    /// The old version; empty when nothing went there.
+    pub old: Counts,
+}
+
+/// What is carried from one look to the next.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// All that was seen since the last [`Memory::turn`].
+    seen: Sample,
+    /// The new version fails more often than the old one.
+    worse: Evidence,
+    /// The new version fails more often than it may.
+    failing: Evidence,
+    /// More than 5 in 100 answers take longer than they may.
+    slow: Evidence,
+}
+
+impl Memory {
+    /// Takes in a span.
+    pub fn take(&mut self, policy: &Policy, sample: &Sample) {
+        let Sample { new, old } = sample;
+        evidence::compare(&mut self.worse, (new.requests, old.requests), (new.errors, old.errors));
+        if let Some(most) = policy.limits.error_rate_max {
+            let fine = new.requests.saturating_sub(new.errors);
+            evidence::exceed(&mut self.failing, most.0 as f64 / 1e6, (new.errors, fine));
+        }
+        if let Some(most) = policy.limits.latency_p95_max {
+            let longer = new.latencies.longer_than(most.0 * 1000);
+            evidence::exceed(&mut self.slow, 0.05, (longer, new.latencies.count() - longer));
+        }
+        self.seen.new.merge(new);
+        self.seen.old.merge(old);
+    }
+
+    /// Begins a new step: its own requests decide whether it passes. What speaks against the version is kept.
+    pub fn turn(&mut self) {
+        self.seen = Sample::default();
+    }
+
+    /// Requests that went to the new version since the last turn.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.seen.new.requests
+    }
+}
+
+/// What can be said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It is as good, and keeps its limits.
+    Pass,
+    /// It is not, for this reason.
+    Fail(String),
+    /// It can't be told yet; this is missing or doubtful.
+    Inconclusive(String),
+}
+
+/// Says what can be said now.
+#[must_use]
+pub fn judge(policy: &Policy, memory: &Memory) -> Verdict {
+    let Sample { new, old } = &memory.seen;
+    let (mine, theirs) = (new.rate(), old.rate());
+    let compared = format!(
+        "{} of {} requests failed, {} of {} on the old version",
+        new.errors, new.requests, old.errors, old.requests
+    );
+    if memory.worse.ratio() >= policy.certainty && mine >= theirs + policy.error_margin {
+        let times = memory.worse.ratio();
+        return Verdict::Fail(format!("it fails more often than the old version: {compared} (odds {times:.0} to 1)"));
+    }
+    let alone = old.requests == 0;
+    if memory.failing.ratio() >= policy.certainty {
+        // That it is above the limit is certain; that it alone is, need only be likely.
+        if alone || memory.worse.ratio() >= policy.certainty / 10.0 {
+            return Verdict::Fail(format!("it fails more often than it may: {compared}"));
+        }
+        return Verdict::Inconclusive(format!("both versions fail more often than they may: {compared}"));
+    }
+    let deviations = latency::slower(&new.latencies, &old.latencies, policy.latency_percent);
+    let enough_each = new.latencies.count() >= 50 && old.latencies.count() >= 50;
+    let slower = deviations.filter(|_| enough_each).unwrap_or(0.0);
+    if slower >= policy.deviations {
+        let tolerance = policy.latency_percent;
+        return Verdict::Fail(format!("it is slower than {tolerance} % of the old version, by {slower:.1} deviations"));
+    }
+    if memory.slow.ratio() >= policy.certainty {
+        let limit = policy.limits.latency_p95_max.unwrap_or_default();
+        let old_slow = old.latencies.longer_than(limit.0 * 1000) * 20 > old.latencies.count();
+        if alone || !old_slow {
+            return Verdict::Fail(format!("more than 5 in 100 answers take longer than {limit}"));
+        }
+        return Verdict::Inconclusive(format!("on both versions more than 5 in 100 answers take longer than {limit}"));
+    }
+    doubts(policy, memory, &compared).map_or(Verdict::Pass, Verdict::Inconclusive)
+}
+
+/// Why it does not pass although nothing is proven against it.
+fn doubts(policy: &Policy, memory: &Memory, compared: &str) -> Option<String> {
+    let Sample { new, old } = &memory.seen;
+    let enough = policy.enough();
+    if new.requests < enough {
+        return Some(format!("too little traffic: {} of {enough} requests", new.requests));
+    }
+    let limit = policy.limits.error_rate_max.map(|most| most.0 as f64 / 1e6);
+    if limit.is_some_and(|most| new.rate() > most) {
+        return Some(format!("more errors than it may have, but not surely: {compared}"));
+    }
+    // With 2 % or more of chance left for "worse" (odds of 50), it is not called as good.
+    if old.requests > 0 && memory.worse.ratio() >= 50.0 && new.rate() >= old.rate() + policy.error_margin {
+        return Some(format!("probably more errors than the old version: {compared}"));
+    }
+    let p95 = new.latencies.percentile(95);
+    if let Some(most) = policy.limits.latency_p95_max
+        && p95.is_none_or(|p95| p95 > most.0.saturating_mul(1000).saturating_mul(9) / 8)
+    {
+        return Some(format!("p95 is above {most} or not known, but not surely"));
+    }
+    None
+}

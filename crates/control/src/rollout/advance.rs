@@ -1,0 +1,300 @@
+//! From one stage of a release to the next.
+
+use super::layout::{available, share_of};
+use super::{Decision, Event, Memory, Paused, Policy, Progress, Quarantined, Seen, Stage, Wish};
+use crate::analysis::{self, Sample, Verdict};
+use plimsoll_model::rollout::{Inconclusive, Strategy};
+use plimsoll_model::{Instant, Millis, RevisionId};
+
+/// Does what people ask for.
+pub(super) fn obey(memory: &mut Memory, seen: &Seen, decision: &mut Decision) {
+    for command in &seen.commands {
+        let (by, why) = (command.by.clone(), command.why.clone());
+        if command.wish == Wish::Forgive && memory.is_quarantined(&command.revision) {
+            memory.quarantine.retain(|one| one.revision != command.revision);
+            decision.events.push(Event::Forgiven { revision: command.revision.clone(), by });
+            continue;
+        }
+        let on_probation = memory.target.is_none() && memory.previous.is_some();
+        let named = if on_probation { &memory.stable } else { &memory.target };
+        if named.as_ref() != Some(&command.revision) {
+            continue;
+        }
+        match command.wish {
+            Wish::Pause if memory.paused.is_none() && !on_probation => {
+                decision.events.push(Event::Paused { why: format!("{by}: {why}") });
+                memory.paused = Some(Paused { by, why });
+            }
+            Wish::Resume | Wish::Promote => go_on(memory, command.wish == Wish::Promote, by, decision),
+            Wish::Abort => send_back(memory, seen.at, &format!("aborted by {by}: {why}"), decision),
+            Wish::Pause | Wish::Forgive => {}
+        }
+    }
+}
+
+fn go_on(memory: &mut Memory, at_once: bool, by: String, decision: &mut Decision) {
+    let was_paused = memory.paused.take().is_some();
+    let stage = memory.stage;
+    match stage {
+        Stage::Canary { .. } if at_once => memory.stage = Stage::Finishing,
+        Stage::Switched { .. } | Stage::Baking { .. } if at_once => promote(memory, None, decision),
+        // A person has looked: the step is passed. Without it the same doubt would stop it again at once.
+        Stage::Canary { step, since: Some(_) } if was_paused => {
+            memory.stage = Stage::Canary { step: step + 1, since: None };
+        }
+        Stage::Switched { .. } if was_paused => promote(memory, None, decision),
+        _ => {}
+    }
+    if was_paused || memory.stage != stage {
+        decision.events.push(Event::Resumed { by });
+    }
+}
+
+/// Finds out what is to come in, and begins.
+pub(super) fn aim(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &mut Decision) {
+    let wanted = (!memory.is_quarantined(&seen.wanted)).then_some(&seen.wanted);
+    if memory.target.as_ref() == wanted && wanted.is_some() {
+        return;
+    }
+    let is_stable = wanted.is_some() && memory.stable.as_ref() == wanted;
+    if wanted.is_none() || is_stable {
+        // Nothing else may come in: what was coming in is withdrawn.
+        if let Some(revision) = memory.target.take() {
+            decision.events.push(Event::Withdrawn { revision });
+            end(memory);
+        }
+        return;
+    }
+    memory.target = wanted.cloned();
+    memory.previous = None;
+    memory.paused = None;
+    memory.analysis = analysis::Memory::default();
+    memory.progress = Progress::begin(seen.at);
+    memory.stage = match (&policy.rollout.strategy, &memory.stable) {
+        (Strategy::BlueGreen { .. }, Some(_)) => Stage::Raising,
+        (Strategy::Canary { .. }, Some(_)) => Stage::Canary { step: 0, since: None },
+        // The very first version has nothing beside which it could be tried.
+        _ => Stage::Replacing,
+    };
+    decision.events.push(Event::Began { revision: seen.wanted.clone() });
+}
+
+/// Takes in what both versions answered.
+pub(super) fn observe(policy: &Policy, memory: &mut Memory, seen: &Seen) {
+    let Some(limits) = &policy.rollout.analysis else { return };
+    let limits = analysis::Policy::of(limits.clone());
+    let (new, old) = match memory.stage {
+        Stage::Settled => return,
+        Stage::Baking { .. } => (&memory.stable, &memory.previous),
+        _ => (&memory.target, &memory.stable),
+    };
+    for span in &seen.spans {
+        let of = |revision: &Option<RevisionId>| {
+            revision.as_ref().and_then(|one| span.get(one)).cloned().unwrap_or_default()
+        };
+        memory.analysis.take(&limits, &Sample { new: of(new), old: of(old) });
+    }
+}
+
+/// Goes one stage further if it is time; true when it did.
+pub(super) fn step(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &mut Decision) -> bool {
+    let limits = policy.rollout.analysis.clone().filter(|_| memory.stage != Stage::Settled).map(analysis::Policy::of);
+    decision.verdict = limits.map(|limits| analysis::judge(&limits, &memory.analysis));
+    if let Some(Verdict::Fail(why)) = decision.verdict.clone() {
+        send_back(memory, seen.at, &why, decision);
+        return true;
+    }
+    let at = seen.at;
+    match (memory.stage, memory.target.clone()) {
+        (Stage::Settled, _) => false,
+        (Stage::Baking { since }, _) => {
+            let over = since.after(policy.bake) <= at;
+            if over {
+                end(memory);
+                memory.previous = None;
+            } else {
+                wake(decision, since.after(policy.bake));
+            }
+            over
+        }
+        (_, None) => false,
+        (stage, Some(target)) => {
+            watch(policy, memory, seen, decision) || go(policy, memory, seen, (stage, &target, decision))
+        }
+    }
+}
+
+fn go(
+    policy: &Policy,
+    memory: &mut Memory,
+    seen: &Seen,
+    (stage, target, decision): (Stage, &RevisionId, &mut Decision),
+) -> bool {
+    let at = seen.at;
+    let there = available(policy, seen, target);
+    let held = memory.paused.is_some();
+    match stage {
+        Stage::Replacing if memory.sets.complete => {
+            promote(memory, Some((policy.bake, at)), decision);
+            true
+        }
+        _ if held || (at_soak(stage) && lacks(policy, memory, there)) => false,
+        Stage::Raising if there >= policy.replicas => {
+            memory.stage = Stage::Switched { since: at };
+            memory.analysis.turn();
+            decision.events.push(Event::Reached { share: plimsoll_model::Ratio::ONE });
+            true
+        }
+        Stage::Switched { since } => {
+            let keep = if let Strategy::BlueGreen { keep } = policy.rollout.strategy { keep } else { Millis(0) };
+            soak(policy, memory, (at, since.after(keep)), decision)
+        }
+        Stage::Canary { step, since: None } => {
+            let share = share_of(policy, step);
+            if is_past_last(policy, step) {
+                memory.stage = Stage::Finishing;
+                return true;
+            }
+            let begins = there >= policy.canary(share);
+            if begins {
+                memory.stage = Stage::Canary { step, since: Some(at) };
+                memory.analysis.turn();
+                decision.events.push(Event::Reached { share });
+            }
+            begins
+        }
+        Stage::Canary { since: Some(since), .. } => {
+            let interval =
+                if let Strategy::Canary { interval, .. } = policy.rollout.strategy { interval } else { Millis(0) };
+            soak(policy, memory, (at, since.after(interval)), decision)
+        }
+        Stage::Finishing if there >= policy.replicas => {
+            promote(memory, Some((policy.bake, at)), decision);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn at_soak(stage: Stage) -> bool {
+    matches!(stage, Stage::Switched { .. } | Stage::Canary { since: Some(_), .. })
+}
+
+/// Whether the new version has fewer available replicas than its share of traffic needs.
+fn lacks(policy: &Policy, memory: &Memory, there: u32) -> bool {
+    match memory.stage {
+        Stage::Switched { .. } => there < policy.replicas,
+        Stage::Canary { step, .. } => there < policy.canary(share_of(policy, step)),
+        _ => false,
+    }
+}
+
+fn is_past_last(policy: &Policy, step: usize) -> bool {
+    if let Strategy::Canary { steps, .. } = &policy.rollout.strategy { step >= steps.len() } else { true }
+}
+
+/// At the end of a soak: on, back, or wait for a person.
+fn soak(policy: &Policy, memory: &mut Memory, (at, until): (Instant, Instant), decision: &mut Decision) -> bool {
+    if at < until {
+        wake(decision, until);
+        return false;
+    }
+    if let Some(Verdict::Inconclusive(missing)) = decision.verdict.clone() {
+        let wish = policy.rollout.analysis.as_ref().map(|analysis| analysis.inconclusive).unwrap_or_default();
+        match wish {
+            Inconclusive::Promote => {}
+            Inconclusive::Rollback => {
+                send_back(memory, at, &format!("inconclusive: {missing}"), decision);
+                return true;
+            }
+            Inconclusive::Pause => {
+                let why = format!("inconclusive: {missing}");
+                decision.events.push(Event::Paused { why: why.clone() });
+                memory.paused = Some(Paused { by: String::new(), why });
+                return true;
+            }
+        }
+    }
+    match memory.stage {
+        Stage::Canary { step, .. } => memory.stage = Stage::Canary { step: step + 1, since: None },
+        _ => promote(memory, Some((policy.bake, at)), decision),
+    }
+    true
+}
+
+/// Whether it goes forward; a version that never came up beside the old one is sent back.
+fn watch(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &mut Decision) -> bool {
+    let Some(target) = memory.target.clone() else { return false };
+    let comes_up = match memory.stage {
+        Stage::Replacing | Stage::Raising | Stage::Finishing | Stage::Canary { since: None, .. } => true,
+        _ => lacks(policy, memory, available(policy, seen, &target)),
+    };
+    let timed = comes_up && memory.paused.is_none();
+    let times = (policy.rollout.min_ready, policy.deadline());
+    if memory.progress.look(seen, &target, times, timed) {
+        let event = if memory.progress.exceeded { Event::DeadlineExceeded } else { Event::Progressing };
+        decision.events.push(event);
+    }
+    if memory.progress.exceeded && memory.stage != Stage::Replacing && comes_up {
+        let why = format!("its replicas did not become available within {}", policy.deadline());
+        send_back(memory, seen.at, &why, decision);
+        return true;
+    }
+    if let Some(due) = memory.progress.due(policy.deadline()).filter(|_| timed) {
+        wake(decision, due);
+    }
+    false
+}
+
+/// The new version is the one; with a time to bake it is on probation first.
+fn promote(memory: &mut Memory, bake: Option<(Millis, Instant)>, decision: &mut Decision) {
+    let probation = bake.filter(|(bake, _)| bake.0 > 0);
+    if let Some(target) = memory.target.take() {
+        memory.previous = memory.stable.replace(target.clone()).filter(|_| probation.is_some());
+        decision.events.push(Event::Promoted { revision: target });
+    } else {
+        memory.previous = None;
+    }
+    end(memory);
+    if let Some((_, at)) = probation.filter(|_| memory.previous.is_some()) {
+        memory.stage = Stage::Baking { since: at };
+    }
+}
+
+/// Sends the new version back and quarantines it. The very first version stays: there is nothing to go back to.
+fn send_back(memory: &mut Memory, at: Instant, why: &str, decision: &mut Decision) {
+    let back = match memory.target.take() {
+        Some(target) if memory.stable.is_some() => target,
+        Some(target) => {
+            // Its sums begin anew, so that the same counts are not held against it for ever.
+            memory.target = Some(target);
+            memory.analysis = analysis::Memory::default();
+            return;
+        }
+        None => match (memory.stable.take(), memory.previous.take()) {
+            (Some(stable), Some(previous)) => {
+                memory.stable = Some(previous);
+                stable
+            }
+            (stable, _) => {
+                memory.stable = stable;
+                end(memory);
+                return;
+            }
+        },
+    };
+    memory.quarantine.retain(|one| one.revision != back);
+    memory.quarantine.push(Quarantined { revision: back.clone(), at, why: why.to_owned() });
+    decision.events.push(Event::RolledBack { revision: back, why: why.to_owned() });
+    end(memory);
+}
+
+fn end(memory: &mut Memory) {
+    memory.stage = Stage::Settled;
+    memory.paused = None;
+    memory.analysis = analysis::Memory::default();
+}
+
+fn wake(decision: &mut Decision, at: Instant) {
+    decision.again_at = Some(decision.again_at.map_or(at, |other| other.min(at)));
+}

@@ -1,0 +1,137 @@
+//! The sets and the shares of the present stage.
+
+use super::{Decision, Memory, Policy, Seen, Share, Stage};
+use crate::reconcile::rolling::{self, Sets};
+use crate::reconcile::{SetWanted, recreate};
+use plimsoll_model::rollout::Strategy;
+use plimsoll_model::{Ratio, RevisionId};
+
+/// How many replicas of a revision are available.
+pub(super) fn available(policy: &Policy, seen: &Seen, revision: &RevisionId) -> u32 {
+    let min_ready = policy.rollout.min_ready;
+    let count =
+        seen.replicas.iter().filter(|one| one.revision == *revision && one.available(min_ready, seen.at)).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Lays out sets and shares.
+pub(super) fn lay(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &mut Decision) {
+    let goal = memory.target.clone().or_else(|| memory.stable.clone()).unwrap_or_else(|| seen.wanted.clone());
+    let n = policy.replicas;
+    let new = match memory.stage {
+        Stage::Settled | Stage::Baking { .. } | Stage::Replacing => None,
+        Stage::Raising | Stage::Switched { .. } | Stage::Finishing => Some(n),
+        Stage::Canary { step, .. } => Some(policy.canary(share_of(policy, step))),
+    };
+    memory.sets = match (new, &memory.stable) {
+        (Some(new), Some(stable)) => beside(policy, (stable, n), (&goal, new)),
+        // Paused in the middle: what runs stays, as long as the wanted number does.
+        _ if holds(policy, memory) => memory.sets.clone(),
+        _ if policy.rollout.strategy == Strategy::Recreate => {
+            recreate::sets(&policy.rolling(), &goal, &memory.sets, &seen.replicas, seen.at)
+        }
+        _ => rolling::sets(&policy.rolling(), &goal, &memory.sets, &seen.replicas, seen.at),
+    };
+    decision.sets.clone_from(&memory.sets.sets);
+    decision.shares = shares(policy, memory, seen);
+    decision.complete = memory.target.is_none() && memory.stable.as_ref() == Some(&seen.wanted) && memory.sets.complete;
+    decision.again_at = memory.sets.again_at;
+}
+
+fn holds(policy: &Policy, memory: &Memory) -> bool {
+    memory.paused.is_some() && memory.stage == Stage::Replacing && memory.sets.laid_for == policy.replicas
+}
+
+/// Both versions side by side; the old one keeps its full number, so that it can take everything back at once.
+fn beside(policy: &Policy, (stable, old): (&RevisionId, u32), (target, new): (&RevisionId, u32)) -> Sets {
+    let sets = [(stable, old), (target, new)].into_iter().filter(|(_, replicas)| *replicas > 0);
+    let sets = sets.map(|(revision, replicas)| SetWanted { revision: revision.clone(), replicas }).collect();
+    let reason = format!("{new} of the new version beside {old} of the old one");
+    Sets { sets, laid_for: policy.replicas, complete: false, reason, again_at: None }
+}
+
+/// The share of a canary's step.
+pub(super) fn share_of(policy: &Policy, step: usize) -> Ratio {
+    match &policy.rollout.strategy {
+        Strategy::Canary { steps, .. } => steps.get(step).copied().unwrap_or(Ratio::ONE),
+        _ => Ratio::ONE,
+    }
+}
+
+/// The share that the new version should have now, were all of its replicas there.
+fn aimed(policy: &Policy, stage: Stage) -> Option<Ratio> {
+    let before = |step: usize| step.checked_sub(1).map_or(Ratio(0), |before| share_of(policy, before));
+    match stage {
+        Stage::Settled | Stage::Baking { .. } | Stage::Replacing => None,
+        Stage::Raising => Some(Ratio(0)),
+        Stage::Switched { .. } => Some(Ratio::ONE),
+        Stage::Canary { step, since: Some(_) } => Some(share_of(policy, step)),
+        Stage::Canary { step, since: None } => Some(before(step)),
+        Stage::Finishing => match &policy.rollout.strategy {
+            Strategy::Canary { steps, .. } => Some(before(steps.len())),
+            _ => Some(Ratio(0)),
+        },
+    }
+}
+
+fn shares(policy: &Policy, memory: &Memory, seen: &Seen) -> Vec<Share> {
+    let Some(stable) = &memory.stable else { return Vec::new() };
+    let here = |revision: &RevisionId| available(policy, seen, revision);
+    let (Some(aimed), Some(target)) = (aimed(policy, memory.stage), &memory.target) else {
+        return leftover(policy, memory, stable, here);
+    };
+    let new = match (here(stable) > 0, here(target) > 0) {
+        // Whoever is alone takes everything, whatever was meant.
+        (true, false) => Ratio(0),
+        (false, true) => Ratio::ONE,
+        _ => Ratio(aimed.0.min(Ratio::ONE.0)),
+    };
+    let parts = [(stable, Ratio(Ratio::ONE.0 - new.0)), (target, new)];
+    parts.into_iter().map(|(revision, share)| Share { revision: revision.clone(), share }).collect()
+}
+
+/// After a canary or blue-green release is over, replicas of the version that is not kept may still be there: they get
+/// nothing any more, as soon as those of the kept one can carry it.
+fn leftover(policy: &Policy, memory: &Memory, stable: &RevisionId, here: impl Fn(&RevisionId) -> u32) -> Vec<Share> {
+    let replaces = matches!(policy.rollout.strategy, Strategy::Rolling { .. } | Strategy::Recreate);
+    if replaces || memory.stage == Stage::Replacing {
+        return Vec::new();
+    }
+    let mut others: Vec<&RevisionId> = memory.sets.sets.iter().map(|set| &set.revision).collect();
+    let gone = memory.quarantine.last().map(|one| &one.revision);
+    others.extend(gone);
+    others.retain(|revision| *revision != stable);
+    let theirs: u32 = others.iter().map(|revision| here(revision)).sum();
+    if others.is_empty() || here(stable) == 0 || here(stable) < theirs {
+        return Vec::new();
+    }
+    vec![Share { revision: stable.clone(), share: Ratio::ONE }]
+}
+
+/// For a person: where it stands and why.
+pub(super) fn reason(policy: &Policy, memory: &Memory, seen: &Seen) -> String {
+    if let Some(one) = memory.quarantine.iter().find(|one| one.revision == seen.wanted) {
+        return format!("{} was sent back and is not tried again: {}", one.revision, one.why);
+    }
+    let sets = &memory.sets.reason;
+    let mut reason = match memory.stage {
+        Stage::Settled | Stage::Replacing => sets.clone(),
+        Stage::Raising => format!("{sets}; traffic moves when all of them are available"),
+        Stage::Switched { .. } => format!("{sets}; the new version has all traffic, the old one is kept warm"),
+        Stage::Canary { step, since } => {
+            let share = share_of(policy, step);
+            let comes = if since.is_some() { "has" } else { "is to have" };
+            format!("{sets}; step {}: the new version {comes} {share}", step + 1)
+        }
+        Stage::Finishing => format!("{sets}; every step is passed, the rest of the new ones come up"),
+        Stage::Baking { .. } => format!("{sets}; promoted, on probation"),
+    };
+    if let Some(paused) = &memory.paused {
+        let by = if paused.by.is_empty() { "the analysis" } else { &paused.by };
+        reason = format!("paused by {by} ({}); {reason}", paused.why);
+    }
+    if memory.progress.exceeded && memory.target.is_some() {
+        reason = format!("no progress for {}; {reason}", policy.deadline());
+    }
+    reason
+}

@@ -1,0 +1,140 @@
+//! What a release remembers. It is durable: it is what stands between an old version and its early end.
+
+use super::Progress;
+use crate::analysis;
+use crate::reconcile::rolling::Sets;
+use plimsoll_model::{Instant, RevisionId};
+use serde::{Deserialize, Serialize};
+
+/// The version of [`Memory`] that this code writes.
+pub const MEMORY_VERSION: u16 = 1;
+
+/// What is carried from one decision to the next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The shape of this value; counts up with every change of meaning.
+    pub version: u16,
+    /// The revision that was last promoted; None before the first one.
+    pub stable: Option<RevisionId>,
+    /// What is coming in; None when nothing is.
+    pub target: Option<RevisionId>,
+    /// What was stable before, while the stable one is on probation.
+    pub previous: Option<RevisionId>,
+    /// How far it is.
+    pub stage: Stage,
+    /// It waits for a person.
+    pub paused: Option<Paused>,
+    /// The last sets.
+    pub sets: Sets,
+    /// What speaks for and against the new version.
+    pub analysis: analysis::Memory,
+    /// When anything last went forward.
+    pub progress: Progress,
+    /// Revisions that were sent back, oldest first.
+    pub quarantine: Vec<Quarantined>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            version: MEMORY_VERSION,
+            stable: None,
+            target: None,
+            previous: None,
+            stage: Stage::Settled,
+            paused: None,
+            sets: Sets::default(),
+            analysis: analysis::Memory::default(),
+            progress: Progress::default(),
+            quarantine: Vec::new(),
+        }
+    }
+}
+
+impl Memory {
+    /// Whether a revision was sent back and not forgiven.
+    #[must_use]
+    pub fn is_quarantined(&self, revision: &RevisionId) -> bool {
+        self.quarantine.iter().any(|one| one.revision == *revision)
+    }
+}
+
+/// How far a release is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    /// Nothing is coming in.
+    Settled,
+    /// Rolling or recreate: the new ones take the places of the old ones.
+    Replacing,
+    /// Blue-green: the new set comes up without traffic.
+    Raising,
+    /// Blue-green: the new set has the traffic, the old one is kept warm.
+    Switched {
+        /// Since when.
+        since: Instant,
+    },
+    /// Canary: at the step of this index.
+    Canary {
+        /// Counts from 0.
+        step: usize,
+        /// Since when the step's share is in force; None while its replicas come up.
+        since: Option<Instant>,
+    },
+    /// Canary: every step is passed, the rest of the new set comes up.
+    Finishing,
+    /// Promoted, on probation.
+    Baking {
+        /// Since when.
+        since: Instant,
+    },
+}
+
+/// Why it waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Who asked for it; empty: nobody, the analysis is inconclusive.
+    pub by: String,
+    /// Why.
+    pub why: String,
+}
+
+/// A revision that was sent back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// Which.
+    pub revision: RevisionId,
+    /// When.
+    pub at: Instant,
+    /// Why.
+    pub why: String,
+}
+
+/// What a person asks for. It counts only for the revision that it names, so that one that arrives late does no harm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Of which revision.
+    pub revision: RevisionId,
+    /// What.
+    pub wish: Wish,
+    /// Who.
+    pub by: String,
+    /// Why, in their words; may be empty.
+    pub why: String,
+}
+
+/// What a person can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Wish {
+    /// Skip what is left to wait for; replicas must still come up.
+    Promote,
+    /// Send it back.
+    Abort,
+    /// Hold it where it is. The analysis goes on and may still send it back.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Let a quarantined revision be tried again.
+    Forgive,
+}
