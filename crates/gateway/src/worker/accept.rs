@@ -23,8 +23,8 @@ const BATCH: usize = 32;
 const TOLD_AT_ONCE: usize = 32;
 
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
-Content-Type: application/problem+json\r\nContent-Length: 135\r\n\r\n\
-{\"type\":\"urn:plimsoll:problem:connections\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"Too many connections are open here.  \"}\n";
+Content-Type: application/problem+json\r\nContent-Length: 134\r\n\r\n\
+{\"type\":\"urn:plimsoll:problem:connections\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"Too many connections are open here.\"}\n";
 
 /// Accepts from `listener` until it is aborted.
 pub(super) async fn accept(worker: usize, shared: Arc<Shared>, name: Arc<str>, listener: TcpListener) {
