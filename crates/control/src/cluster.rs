@@ -4,7 +4,8 @@
 //! was lost, is chosen again or found done. Repeating *look, decide, act* ends in [`Act::Rest`] or [`Act::Refuse`].
 //!
 //! Invariant: no step makes a member drop keys that no other member has. Slots are only given to members without keys in
-//! them, only empty members become replicas, and only a node that is certainly gone is forgotten while it holds slots.
+//! them, only empty members become replicas, nobody copies a member that came back empty while its replica has the data, and only a
+//! node that is certainly gone is forgotten while it holds slots.
 
 mod decide;
 pub mod seen;
@@ -33,6 +34,8 @@ pub struct Decision {
     pub act: Act,
     /// Why, for a person.
     pub reason: String,
+    /// A person should be told, though nothing needs to be done: data was lost, or the shape is not the wanted one.
+    pub notable: bool,
 }
 
 /// A step. Members are told by their place.
@@ -54,6 +57,12 @@ pub enum Act {
         /// Whom it is to meet.
         others: Vec<usize>,
     },
+    /// Lets replicas copy these members. A member starts closed: one that comes back empty, at the address of the master that it
+    /// was, would otherwise make its replicas drop the only copy.
+    Open {
+        /// Who is opened.
+        members: Vec<usize>,
+    },
     /// `CLUSTER ADDSLOTSRANGE`.
     AddSlots {
         /// Who gets them.
@@ -68,7 +77,7 @@ pub enum Act {
         /// Whose.
         master: usize,
     },
-    /// `CLUSTER FAILOVER TAKEOVER`: its master is gone for good.
+    /// `CLUSTER FAILOVER TAKEOVER`: its master is gone for good, or came back empty.
     TakeOver {
         /// Who becomes a master.
         member: usize,
@@ -86,7 +95,11 @@ pub enum Act {
 
 impl Decision {
     fn new(act: Act, reason: impl Into<String>) -> Self {
-        Self { act, reason: reason.into() }
+        Self { act, reason: reason.into(), notable: false }
+    }
+
+    fn notable(act: Act, reason: impl Into<String>) -> Self {
+        Self { act, reason: reason.into(), notable: true }
     }
 
     fn wait(reason: impl Into<String>) -> Self {

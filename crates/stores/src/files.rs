@@ -5,7 +5,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::{
     fs::File,
-    io::Write,
+    io::{Read, Write},
     os::fd::{AsFd, OwnedFd},
     path::{Component, Path, PathBuf},
 };
@@ -42,6 +42,9 @@ pub(crate) struct Access {
 pub(crate) fn write_durably(base: &Path, path: &Path, bytes: &[u8], access: Access) -> Result<(), StoreError> {
     let write = || -> Result<(), std::io::Error> {
         let (dir, name) = open_parent(base, path)?;
+        if unchanged(&dir, &name, bytes, access) {
+            return Ok(());
+        }
         let temporary = format!("{name}.new");
         match rustix::fs::unlinkat(&dir, &temporary, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
@@ -84,6 +87,20 @@ pub(crate) fn remove(base: &Path, path: &Path) -> Result<(), StoreError> {
         }
     };
     remove().map_err(|why| StoreError::File { act: "remove", path: base.join(path), why })
+}
+
+/// Whether the file is there as it should be, so that a start needn't wait for the disk.
+fn unchanged(dir: &OwnedFd, name: &str, bytes: &[u8], access: Access) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(fd) = rustix::fs::openat(dir, name, flags, Mode::empty()) else { return false };
+    let owner = access.owner.map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid);
+    let Ok(found) = rustix::fs::fstat(&fd) else { return false };
+    // A regular file of just these permissions.
+    if found.st_mode != 0o100_000 | access.mode || found.st_uid != owner {
+        return false;
+    }
+    let mut have = Vec::new();
+    File::from(fd).take(bytes.len() as u64 + 1).read_to_end(&mut have).is_ok() && have == bytes
 }
 
 fn own(fd: &OwnedFd, access: Access) -> Result<(), std::io::Error> {
@@ -131,6 +148,8 @@ mod tests {
         fs::write(dir.path().join("a.new"), "left by an interrupted write").unwrap();
         write_durably(dir.path(), Path::new("a"), b"2", OURS).unwrap();
         assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "2");
+        fs::set_permissions(dir.path().join("a"), fs::Permissions::from_mode(0o644)).unwrap();
+        write_durably(dir.path(), Path::new("a"), b"2", OURS).unwrap();
         assert_eq!(fs::metadata(dir.path().join("a")).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!dir.path().join("a.new").exists());
     }

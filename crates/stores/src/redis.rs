@@ -144,7 +144,8 @@ impl Redis {
     }
 
     async fn form(&self, cluster: Cluster) -> Result<Provisioned, StoreError> {
-        form::form(&self.places(), &self.password, cluster).await.map_err(|failed| match failed {
+        let wanted = form::Wanted { cluster, node_timeout_ms: config::node_timeout_ms(&self.store) };
+        form::form(&self.places(), &self.password, &wanted).await.map_err(|failed| match failed {
             form::Failed::Refused(why) => StoreError::Refused { store: self.name.clone(), why },
             form::Failed::Late(why) => StoreError::NotFormed { store: self.name.clone(), why },
         })

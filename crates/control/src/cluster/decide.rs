@@ -20,6 +20,7 @@ pub fn decide(policy: &Policy, seen: &Seen) -> Decision {
     None.or_else(|| world.identities())
         .or_else(|| world.strangers())
         .or_else(|| world.introductions())
+        .or_else(|| world.openings())
         .or_else(|| world.slots())
         .or_else(|| world.replicas())
         .or_else(|| world.differences())
@@ -137,7 +138,7 @@ impl World<'_> {
             "node {short} lost its data and has no replica: its {} slots can only be served again empty",
             count(&slots)
         );
-        Some(Decision::new(Act::Forget { node: id.to_owned() }, reason))
+        Some(Decision::notable(Act::Forget { node: id.to_owned() }, reason))
     }
 
     /// The slots of a node, as far as no member says that it has them itself by now.
@@ -149,7 +150,7 @@ impl World<'_> {
     /// A replica whose master is gone or has failed, and is no member.
     fn orphan(&self, member: usize, must_take_over: bool, master: &str) -> Decision {
         if must_take_over {
-            return Decision::new(
+            return Decision::notable(
                 Act::TakeOver { member },
                 format!("the master of member {member} ({master}) is gone for good"),
             );
@@ -206,6 +207,23 @@ impl World<'_> {
 
     fn clash(&self, one: usize, other: usize) -> bool {
         one != other && overlap(self.members[one].slots(), self.members[other].slots())
+    }
+
+    /// Members that have just started are opened to replicas, but for a master that came back without the data that its
+    /// replica still has: the replica takes over.
+    fn openings(&self) -> Option<Decision> {
+        let closed: Vec<usize> = (0..self.members.len()).filter(|i| !self.members[*i].view.open).collect();
+        for master in closed.iter().copied().filter(|i| self.members[*i].owns() && self.members[*i].view.keys == 0) {
+            let replicas = self.replicas_of(&self.members[master].me.id);
+            let full = replicas.into_iter().filter(|i| self.members[*i].view.keys > 0);
+            if let Some(member) = full.max_by_key(|i| (self.members[*i].view.offset, std::cmp::Reverse(*i))) {
+                let reason =
+                    format!("member {master} came back without its data, and its replica, member {member}, has it");
+                return Some(Decision::notable(Act::TakeOver { member }, reason));
+            }
+        }
+        let reason = format!("{} may be copied", places(&closed));
+        (!closed.is_empty()).then(|| Decision::new(Act::Open { members: closed }, reason))
     }
 
     fn unserved(&self) -> Vec<SlotRange> {
@@ -301,7 +319,7 @@ impl World<'_> {
         if owners == wanted {
             return Decision::new(Act::Rest, whole);
         }
-        Decision::new(
+        Decision::notable(
             Act::Rest,
             format!(
                 "{whole}; {owners} masters share the slots where {wanted} are wanted: slots with data are not moved"

@@ -20,10 +20,12 @@ pub struct View {
     pub keys: u64,
     /// Those of its keys that are in slots which nobody has.
     pub stray_keys: u64,
-    /// How far its copy of its master's data is, in bytes of the stream. Zero for masters.
+    /// How long its stream of changes is, in bytes; of a replica, how far it has come in its master's.
     pub offset: u64,
     /// It is a master, or its copy is connected to its master.
     pub linked: bool,
+    /// Replicas may copy it: it was opened since it started.
+    pub open: bool,
     /// It says `cluster_state:ok`.
     pub ok: bool,
 }

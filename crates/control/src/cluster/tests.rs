@@ -16,6 +16,7 @@ struct Node {
     slots: Vec<SlotRange>,
     keys: u64,
     epoch: u64,
+    open: bool,
     knows: BTreeSet<String>,
 }
 
@@ -43,7 +44,17 @@ impl Imagined {
         let id = format!("{:040}", self.born);
         let port = 7000 + u16::try_from(place).unwrap();
         let knows = BTreeSet::from([id.clone()]);
-        self.nodes.push(Node { id, place: Some(place), port, of: None, slots: Vec::new(), keys: 0, epoch: 0, knows });
+        self.nodes.push(Node {
+            id,
+            place: Some(place),
+            port,
+            of: None,
+            slots: Vec::new(),
+            keys: 0,
+            epoch: 0,
+            open: false,
+            knows,
+        });
     }
 
     /// The member loses its folder, and starts as another node.
@@ -97,6 +108,7 @@ impl Imagined {
             stray_keys: 0,
             offset: node.keys,
             linked: true,
+            open: node.open,
             ok: covered,
         }
     }
@@ -135,10 +147,25 @@ impl Imagined {
             }
             Act::TakeOver { member } => {
                 let of = self.at(*member).of.take().expect("a replica");
+                let id = self.at(*member).id.clone();
                 let old = self.nodes.iter_mut().find(|node| node.id == of).unwrap();
-                assert!(old.place.is_none(), "its master lives");
+                assert!(old.place.is_none() || old.keys == 0, "its master lives");
+                old.of = old.place.is_some().then_some(id);
                 let slots = std::mem::take(&mut old.slots);
                 self.at(*member).slots = slots;
+            }
+            Act::Open { members } => {
+                for member in members {
+                    let opened = self.at(*member);
+                    opened.open = true;
+                    let (port, keys) = (opened.port, opened.keys);
+                    // Replicas know their master by its address.
+                    let masters: Vec<String> =
+                        self.nodes.iter().filter(|n| n.port == port).map(|n| n.id.clone()).collect();
+                    for node in self.nodes.iter_mut().filter(|n| n.of.as_ref().is_some_and(|of| masters.contains(of))) {
+                        node.keys = keys;
+                    }
+                }
             }
             Act::Forget { node } => {
                 let gone = self.nodes.iter().position(|other| other.id == *node).unwrap();
@@ -232,6 +259,22 @@ fn a_replica_with_the_data_takes_over_whoever_is_gone() {
 }
 
 #[test]
+fn a_master_that_came_back_empty_is_not_copied() {
+    let mut world = Imagined::new(3, 1);
+    world.settle();
+    for place in 0..6 {
+        world.at(place).keys = 10;
+    }
+    // As a cache that writes nothing to disk: it is still the same node.
+    (world.at(1).keys, world.at(1).open) = (0, false);
+    let act = decide(&world.policy, &world.seen()).act;
+    assert_eq!(act, Act::TakeOver { member: 4 });
+    world.settle();
+    world.check_whole();
+    assert!(world.nodes.iter().all(|node| node.slots.is_empty() || node.keys == 10), "no empty master serves");
+}
+
+#[test]
 fn a_whole_cluster_is_left_alone() {
     let mut world = Imagined::new(3, 1);
     world.settle();
@@ -260,9 +303,10 @@ fn keys_outside_of_slots_are_not_overwritten() {
     world.settle();
     world.wipe(4);
     world.at(4).keys = 7;
-    // Met, but not made a replica: that would drop its keys.
-    while let Act::Meet { .. } | Act::Forget { .. } = decide(&world.policy, &world.seen()).act {
-        let act = decide(&world.policy, &world.seen()).act;
+    // Met and opened, but not made a replica: that would drop its keys.
+    while let act @ (Act::Meet { .. } | Act::Forget { .. } | Act::Open { .. }) =
+        decide(&world.policy, &world.seen()).act
+    {
         world.apply(&act);
     }
     check_refused(&world, "would drop them");

@@ -19,8 +19,25 @@ pub(crate) struct Place<'a> {
 /// The bus of a cluster's member is that far above its port.
 pub(crate) const BUS: u16 = 10_000;
 
-/// How long a member may be silent before it counts as failed: short, as all are on one machine, yet longer than a stall.
-const NODE_TIMEOUT_MS: u32 = 2_000;
+/// The account by which members of a cluster copy each other; off when a server starts, so that nobody copies a member that
+/// came back empty before it is known to be in order.
+pub(crate) const REPLICATION: &str = "replication";
+
+/// How long a member may be silent before its replica takes over: shorter than Redis' 15 s, as all are on one machine, yet
+/// longer than a stall of a busy one, since writes of the last moment are lost in a take-over.
+const NODE_TIMEOUT_MS: u32 = 5_000;
+
+/// The same until the cluster is whole: for as long a member that found itself alone, as each does when it starts, serves
+/// nothing. There is nobody yet whose writes could be lost.
+const NODE_TIMEOUT_AT_START_MS: u32 = 1_000;
+
+/// Its name.
+pub(crate) const NODE_TIMEOUT: &str = "cluster-node-timeout";
+
+/// The setting of a whole cluster: that of the file, or ours.
+pub(crate) fn node_timeout_ms(store: &Store) -> String {
+    store.settings.get(NODE_TIMEOUT).map_or_else(|| NODE_TIMEOUT_MS.to_string(), Clone::clone)
+}
 
 /// What a full cache may do.
 const POLICIES: [&str; 8] = [
@@ -85,6 +102,9 @@ pub(crate) fn check(store: &Store) -> Result<(), String> {
         {
             return Err(format!("setting `{name}` is Plimsoll's own; remove it"));
         }
+        if lower == NODE_TIMEOUT && (*name != lower || value.parse::<u32>().is_err()) {
+            return Err(format!("setting `{NODE_TIMEOUT}` is a number of milliseconds"));
+        }
         if value.chars().any(char::is_control) {
             return Err(format!("the value of setting `{name}` has a line break or another control character"));
         }
@@ -123,15 +143,17 @@ pub(crate) fn server(store: &Store, place: &Place<'_>, password: &Secret) -> Str
     // Replicas on the same machine: a copy over a socket at once, not in 5 s.
     line("repl-diskless-sync-delay", "0");
     if store.cluster.is_some() {
+        line("masteruser", REPLICATION);
+        line("user", &format!("{REPLICATION} off >{} resetchannels -@all +psync +replconf +ping", password.expose()));
         line("cluster-enabled", "yes");
         line("cluster-config-file", "nodes.conf");
         line("cluster-port", &(place.port.saturating_add(BUS)).to_string());
         line("cluster-announce-ip", "127.0.0.1");
-        line("cluster-node-timeout", &NODE_TIMEOUT_MS.to_string());
+        line(NODE_TIMEOUT, &NODE_TIMEOUT_AT_START_MS.to_string());
         // Who copies whom is decided in one place.
         line("cluster-allow-replica-migration", "no");
     }
-    for (name, value) in &store.settings {
+    for (name, value) in store.settings.iter().filter(|(name, _)| *name != NODE_TIMEOUT) {
         line(name, if value.is_empty() { "\"\"" } else { value });
     }
     out

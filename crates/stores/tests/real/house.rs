@@ -23,7 +23,7 @@ pub(crate) struct House {
     pub(crate) site: Site,
     pub(crate) dir: tempfile::TempDir,
     children: BTreeMap<usize, Child>,
-    _guards: Vec<TcpListener>,
+    guards: Vec<TcpListener>,
 }
 
 /// A store with every default.
@@ -78,7 +78,14 @@ impl House {
             server_user: user,
             run: make("run", user),
         };
-        Self { name: name.to_owned(), store, site, dir, children: BTreeMap::new(), _guards: guards }
+        Self { name: name.to_owned(), store, site, dir, children: BTreeMap::new(), guards }
+    }
+
+    /// Other ports for all members, as when another program has taken the old ones.
+    pub(crate) fn move_ports(&mut self) {
+        let (ports, guards) = free_ports(self.site.ports.len());
+        self.site.ports = ports;
+        self.guards.extend(guards);
     }
 
     /// The driver, made anew from what is on disk, as an engine that was started again would.
