@@ -1,0 +1,233 @@
+//! All promises of a running system, one after the other.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use plimsoll_api::{Client, ClientError};
+use plimsoll_model::promise::{Kind, Promise};
+use plimsoll_model::system::Target;
+
+use crate::experiments::{availability, concurrency, failover, latency, survival, throughput};
+use crate::lab::Lab;
+use crate::proof::{Proof, Shown, Unproven, Verdict};
+use crate::report::Report;
+use crate::sample::percentile_name;
+
+/// What to prove, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The names of the promises to test; empty is all.
+    pub only: Vec<String>,
+    /// The seed of everything that is drawn at random; `None` takes one from the clock. It's told in the report.
+    pub seed: Option<u64>,
+    /// Load and kills are allowed although the environment is called production, or the target is a cluster.
+    pub allow_production: bool,
+    /// When a throughput promise is held, look how much more would be answered.
+    pub headroom: bool,
+    /// How long anything that was hurt may take to be well again, before it counts as never. 60 s by default.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            only: Vec::new(),
+            seed: None,
+            allow_production: false,
+            headroom: true,
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Nothing was tested.
+#[derive(Debug, thiserror::Error)]
+pub enum ProveError {
+    /// The engine can't be asked. Bring the system up, then repeat.
+    #[error("cannot ask the engine")]
+    Engine(#[source] ClientError),
+    /// It runs in production, and that was not allowed. Allow it, or choose another environment.
+    #[error("{what} is production: `prove` makes load and kills processes there only if that is explicitly allowed")]
+    Production {
+        /// What makes it production.
+        what: String,
+    },
+    /// There is no promise of that name.
+    #[error("there is no promise `{name}`; there are: {known}")]
+    NoSuchPromise {
+        /// The name that was asked for.
+        name: String,
+        /// Those that exist.
+        known: String,
+    },
+}
+
+/// What goes on, for a person who waits.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// The experiment of this promise begins.
+    Begins {
+        /// Its name.
+        promise: &'a str,
+        /// Its kind.
+        kind: &'a str,
+    },
+    /// It's over.
+    Ends(&'a Proof),
+}
+
+/// Tests the promises of the system whose engine `client` asks. `tell` is called as it goes on.
+///
+/// It makes load, and kills replicas, engine and gateway where a promise is about that. Everything that was killed is
+/// waited for before the next experiment begins.
+///
+/// # Errors
+/// `ProveError`, before anything was done. What goes wrong later makes the promise concerned *unproven*.
+pub async fn prove(client: Client, options: Options, mut tell: impl FnMut(Step<'_>)) -> Result<Report, ProveError> {
+    let system = client.system().await.map_err(ProveError::Engine)?.system;
+    let status = client.status().await.map_err(ProveError::Engine)?;
+    let environment = status.environment.clone().or_else(|| system.environment.clone());
+    if !options.allow_production
+        && let Some(what) = production(environment.as_deref(), &status.target, &system.target)
+    {
+        return Err(ProveError::Production { what });
+    }
+    if let Some(name) = options.only.iter().find(|name| !system.promises.contains_key(*name)) {
+        let known = system.promises.keys().cloned().collect::<Vec<_>>().join(", ");
+        return Err(ProveError::NoSuchPromise { name: name.clone(), known });
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seed = options.seed.unwrap_or_else(|| u64::try_from(now.as_micros() & 0xFFFF_FFFF).unwrap_or(0));
+    let promises = system.promises.clone();
+    let lab = Lab::new(client, system, options, (seed, first_number(now)));
+    let mut report = Report::begin(&lab.system.name, environment, seed);
+    for (name, promise) in &promises {
+        if !lab.options.only.is_empty() && !lab.options.only.contains(name) {
+            continue;
+        }
+        tell(Step::Begins { promise: name, kind: promise.kind.name() });
+        let began = Instant::now();
+        let shown = experiment(&lab, promise).await;
+        let proof = proof(name, promise, shown, began.elapsed());
+        tell(Step::Ends(&proof));
+        report.proofs.push(proof);
+    }
+    Ok(report)
+}
+
+/// What `{n}` begins with: a million numbers for each second, so that two sessions never make the same thing twice.
+fn first_number(now: Duration) -> u64 {
+    // Counted from 2026, so that the numbers stay exact in JSON for 250 years.
+    now.as_secs().saturating_sub(1_767_225_600).saturating_mul(1_000_000)
+}
+
+fn production(environment: Option<&str>, observed: &Target, written: &Target) -> Option<String> {
+    if environment.is_some_and(|name| name.eq_ignore_ascii_case("production") || name.eq_ignore_ascii_case("prod")) {
+        return environment.map(|name| format!("environment `{name}`"));
+    }
+    let cluster = [observed, written].into_iter().any(|target| matches!(target, Target::Kubernetes { .. }));
+    cluster.then(|| "a Kubernetes target".to_owned())
+}
+
+async fn experiment(lab: &Lab, promise: &Promise) -> Result<Shown, Unproven> {
+    match &promise.kind {
+        Kind::Latency { route, percentiles } => latency::run(lab, promise, route, percentiles).await,
+        Kind::Throughput { route, rate } => throughput::run(lab, promise, route, *rate).await,
+        Kind::Concurrency { route, users, within, unhurt } => {
+            let crowd = concurrency::Crowd { route, users: *users, within: *within, unhurt: unhurt.as_deref() };
+            concurrency::run(lab, promise, &crowd).await
+        }
+        Kind::Availability { route, ratio } => availability::run(lab, promise, route.as_deref(), *ratio).await,
+        Kind::Failover { service, max } => failover::run(lab, promise, service, *max).await,
+        Kind::Survival { route } => survival::run(lab, promise, route.as_deref()).await,
+        Kind::RecoveryPoint { .. } | Kind::RecoveryTime { .. } | Kind::Rollback { .. } | Kind::Cost { .. } => {
+            let why = format!("this version has no experiment for `{}`", promise.kind.name());
+            Err(Unproven::new(why, "nothing: it comes with a later version"))
+        }
+    }
+}
+
+fn proof(name: &str, promise: &Promise, shown: Result<Shown, Unproven>, took: Duration) -> Proof {
+    let mut proof = Proof {
+        promise: name.to_owned(),
+        kind: promise.kind.name().to_owned(),
+        line: promise.line,
+        target: target(&promise.kind),
+        measured: String::new(),
+        margin: None,
+        requests: 0,
+        failed: 0,
+        verdict: Verdict::Unproven,
+        why: String::new(),
+        todo: String::new(),
+        statement: "Nothing was measured, so nothing is shown.".to_owned(),
+        figures: Vec::new(),
+        runs: Vec::new(),
+        took,
+    };
+    match shown {
+        Ok(shown) => {
+            let Shown { judgement, statement, figures, runs, requests, failed } = shown;
+            proof.verdict = judgement.verdict;
+            proof.margin = judgement.margin;
+            (proof.measured, proof.why, proof.todo) = (judgement.measured, judgement.why, judgement.todo);
+            (proof.statement, proof.figures, proof.runs) = (statement, figures, runs);
+            (proof.requests, proof.failed) = (requests, failed);
+        }
+        Err(unproven) => (proof.why, proof.todo) = (unproven.why, unproven.todo),
+    }
+    proof
+}
+
+/// What is promised, as a person reads it.
+fn target(kind: &Kind) -> String {
+    let at = |route: &Option<String>| route.as_ref().map_or_else(String::new, |route| format!(" at {route}"));
+    match kind {
+        Kind::Latency { route, percentiles } => {
+            let bounds = percentiles.iter().map(|(tenths, bound)| format!("{} ≤ {bound}", percentile_name(*tenths)));
+            format!("{} at {route}", bounds.collect::<Vec<_>>().join(", "))
+        }
+        Kind::Throughput { route, rate } => format!("≥ {rate} at {route}"),
+        Kind::Concurrency { route, users, within, unhurt } => {
+            let unhurt = unhurt.as_ref().map_or_else(String::new, |name| format!(", {name} unhurt"));
+            format!("{users} users at once within {within} at {route}{unhurt}")
+        }
+        Kind::Availability { route, ratio } => format!("≥ {ratio} under kills{}", at(route)),
+        Kind::Failover { service, max } => format!("a killed {service} replaced within {max}"),
+        Kind::Survival { route } => format!("engine and gateway killed, only requests in flight lost{}", at(route)),
+        Kind::RecoveryPoint { store, max } => format!("≤ {max} of {store} lost"),
+        Kind::RecoveryTime { store, max } => format!("{store} back within {max}"),
+        Kind::Rollback { max } => format!("a release taken back within {max}"),
+        Kind::Cost { per_month_cents, currency, prices } => {
+            let (whole, rest) = (per_month_cents / 100, per_month_cents % 100);
+            format!("≤ {whole}.{rest:02} {currency} a month at prices {prices}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plimsoll_model::{Millis, Rate};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn production_is_known_by_its_name_or_its_target() {
+        let machine = Target::Machine;
+        let cluster = Target::Kubernetes { namespace: None };
+        assert!(production(Some("production"), &machine, &machine).is_some());
+        assert!(production(Some("Prod"), &machine, &machine).is_some());
+        assert!(production(Some("staging"), &machine, &cluster).is_some());
+        assert!(production(Some("staging"), &machine, &machine).is_none());
+        assert!(production(None, &machine, &machine).is_none());
+    }
+
+    #[test]
+    fn targets_read_as_written() {
+        let latency = Kind::Latency { route: "/api".into(), percentiles: BTreeMap::from([(950, Millis(500))]) };
+        assert_eq!(target(&latency), "p95 ≤ 500ms at /api");
+        let throughput = Kind::Throughput { route: "/x".into(), rate: Rate(200_000) };
+        assert_eq!(target(&throughput), "≥ 200/s at /x");
+        let cost = Kind::Cost { per_month_cents: 147_500, currency: "USD".into(), prices: "aws-2024".into() };
+        assert_eq!(target(&cost), "≤ 1475.00 USD a month at prices aws-2024");
+    }
+}
