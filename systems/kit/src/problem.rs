@@ -145,6 +145,13 @@ impl From<crate::keyvalue::KeyValueError> for Problem {
     }
 }
 
+impl From<crate::peer::PeerError> for Problem {
+    fn from(error: crate::peer::PeerError) -> Self {
+        tracing::warn!(error = %Chain(&error), "another service does not answer");
+        Self::unavailable("peer-unavailable", "Another service does not answer; try again.")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
