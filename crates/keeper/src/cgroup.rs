@@ -309,3 +309,6 @@ fn write(folder: &Path, file: &str, text: &str) -> Option<()> {
 fn field(folder: &Path, file: &str, name: &str) -> Option<u64> {
     read(folder, file)?.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
+
+#[cfg(test)]
+mod tests;

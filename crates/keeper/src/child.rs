@@ -184,7 +184,7 @@ impl Child {
         }
         let Some(stat) = proc::stat(pid).filter(|stat| !stat.is_dead()) else { return false };
         let process = &self.record.process;
-        if stat.session == process.pid && stat.start >= process.start && stat.start <= until {
+        if process.pid > 0 && stat.session == process.pid && stat.start >= process.start && stat.start <= until {
             return true;
         }
         let mark = proc::mark(pid);

@@ -248,7 +248,8 @@ pub(crate) fn state(pid: i32) -> Option<char> {
 pub(crate) fn pids(file: &Path, count: usize) -> Vec<i32> {
     let read = || -> Vec<i32> {
         let text = fs::read_to_string(file).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).collect()
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().filter_map(|line| line.parse().ok()).collect()
     };
     eventually(&format!("{count} pids in {}", file.display()), || read().len() >= count);
     read()

@@ -49,7 +49,7 @@ fn hog(mebibytes: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Writes so many MiB of lines as fast as it can, then `done` to standard error and to the file `done`.
+/// Writes so many MiB of lines as fast as it can.
 fn flood(mebibytes: &str) -> ExitCode {
     let mut line = vec![b'x'; 127];
     line.push(b'\n');
@@ -69,7 +69,8 @@ fn engine(state: &str) -> ExitCode {
     let mut file = OpenOptions::new().append(true).create(true).open(file).expect("the file of engines");
     let client = Channel::from_stdin().and_then(|channel| Client::new(channel, "engine"));
     let Ok(mut client) = client else { return ExitCode::FAILURE };
-    writeln!(file, "{}", std::process::id()).expect("written");
+    // In one piece, because we may be killed as soon as it can be read.
+    file.write_all(format!("{}\n", std::process::id()).as_bytes()).expect("written");
     while client.event(Duration::from_secs(3600)).is_ok() {}
     std::thread::sleep(Duration::from_secs(3600));
     ExitCode::SUCCESS
