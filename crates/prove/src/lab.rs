@@ -15,6 +15,8 @@ use crate::prove::Options;
 
 /// How often the status is looked at while something is waited for. Times that depend on it are known to this much.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
+/// How often it's looked at while nothing is measured, so that the engine has peace.
+const LOOK_CALMLY: Duration = Duration::from_millis(100);
 /// A replica that was ready for this long is replaced at once when it dies; a younger one may be backed off from.
 const OLD_ENOUGH: Duration = Duration::from_secs(11);
 
@@ -51,9 +53,9 @@ impl Lab {
         })
     }
 
-    /// Looks until `done` says so, at most for the options' `patience`; `None`: it never did. An engine that doesn't answer is waited
+    /// Looks each `look` until `done` says so, at most for the options' `patience`; `None`: it never did. An engine that doesn't answer is waited
     /// for, too.
-    pub(crate) async fn wait(&self, mut done: impl FnMut(&Status) -> bool) -> Option<Duration> {
+    pub(crate) async fn wait(&self, look: Duration, mut done: impl FnMut(&Status) -> bool) -> Option<Duration> {
         let began = Instant::now();
         while began.elapsed() < self.options.patience {
             if let Ok(status) = self.client.status().await
@@ -61,7 +63,7 @@ impl Lab {
             {
                 return Some(began.elapsed());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(look).await;
         }
         None
     }
@@ -70,7 +72,7 @@ impl Lab {
     /// old enough for its death to be no crash loop.
     pub(crate) async fn victim(&self, service: &str) -> Result<ReplicaStatus, Unproven> {
         let mut victim = None;
-        self.wait(|status| {
+        self.wait(LOOK_CALMLY, |status| {
             let ready = status.services.get(service).filter(|seen| seen.ready > 0 && seen.ready >= seen.wanted);
             let oldest = ready.and_then(|seen| {
                 let alive = seen.replicas.iter().filter(|replica| replica.phase == "Ready" && replica.pid.is_some());
@@ -101,7 +103,7 @@ impl Lab {
             .map_err(|error| Unproven::new(format!("cannot kill {}: {error}", victim.id), "see `plimsoll events`"))?;
         let mut unrouted = None;
         let replaced = self
-            .wait(|status| {
+            .wait(LOOK, |status| {
                 let Some(seen) = status.services.get(service) else { return false };
                 let ready = |replica: &&ReplicaStatus| replica.phase == "Ready" && replica.pid.is_some();
                 let gone = !seen.replicas.iter().filter(ready).any(|replica| replica.pid == victim.pid);

@@ -135,7 +135,8 @@ pub(crate) fn time(duration: Duration) -> String {
     match ms {
         ms if ms < 10.0 => format!("{ms:.2} ms"),
         ms if ms < 100.0 => format!("{ms:.1} ms"),
-        ms if ms < 10_000.0 => format!("{ms:.0} ms"),
+        ms if ms < 1_000.0 => format!("{ms:.0} ms"),
+        ms if ms < 10_000.0 => format!("{:.2} s", ms / 1e3),
         ms => format!("{:.1} s", ms / 1e3),
     }
 }
@@ -151,6 +152,20 @@ pub(crate) fn requests(name: &str, report: &plimsoll_load::Report) -> Figure {
         value.push_str(" (429 is a rate limit's answer: this load is what the limit is there against)");
     }
     figure(name, value)
+}
+
+/// How the load generator itself did.
+pub(crate) fn generator(report: &plimsoll_load::Report) -> Figure {
+    let own = &report.generator;
+    let mut value = format!("{} connections, {} requests released late", own.connections, own.late);
+    if own.late > 0 {
+        value.push_str(&format!(" (by {} at most)", time(own.late_most)));
+    }
+    if own.waited_for_connection > 0 {
+        value.push_str(&format!(", {} waited because every connection was busy", own.waited_for_connection));
+    }
+    value.push_str(&format!(", CPU {}", time(own.cpu)));
+    figure("load generator", value)
 }
 
 /// "0 failed in N" with what it's worth, or the count.

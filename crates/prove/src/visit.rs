@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plimsoll_load::{Arrivals, Cause, OnceError, Plan, RequestTemplate, Statuses, Target, once};
+use plimsoll_load::{Arrivals, Cause, OnceError, Plan, Report, RequestTemplate, Statuses, Target, once};
 use plimsoll_model::promise::{Login, Promise, Request};
 
 use crate::lab::Lab;
@@ -55,8 +55,13 @@ impl Visit {
     }
 }
 
-/// Under what conditions a plan ran, in words.
-pub(crate) fn conditions(plan: &Plan) -> String {
+/// A run of `plan` that has ended, and under what conditions it ran, in words.
+pub(crate) fn ended(name: &str, plan: &Plan, report: Report) -> Run {
+    Run { name: name.to_owned(), conditions: conditions(plan, report.duration), report }
+}
+
+/// `lasted` is how long requests came in the end: a run that is stopped is planned longer.
+fn conditions(plan: &Plan, lasted: Duration) -> String {
     let arrivals = match &plan.arrivals {
         Arrivals::Constant { rate_per_s } => format!("{rate_per_s:.0}/s evenly"),
         Arrivals::Poisson { rate_per_s, .. } => format!("{rate_per_s:.0}/s at random (Poisson)"),
@@ -68,7 +73,7 @@ pub(crate) fn conditions(plan: &Plan) -> String {
     let how_long = if plan.duration.is_zero() {
         String::new()
     } else {
-        format!(", {} after a warm-up of {}", time(plan.duration), time(plan.warm_up))
+        format!(", {} after a warm-up of {}", time(lasted), time(plan.warm_up))
     };
     let names: Vec<String> = plan.requests.iter().map(RequestTemplate::name).collect();
     let (most, timeout) = (plan.connections_max, time(plan.timeout));
@@ -83,7 +88,7 @@ pub(crate) fn conditions(plan: &Plan) -> String {
 /// Runs a plan to its end.
 pub(crate) async fn run(name: &str, plan: &Plan) -> Result<Run, Unproven> {
     let report = plan.run().await.map_err(not_run)?;
-    Ok(Run { name: name.to_owned(), conditions: conditions(plan), report })
+    Ok(ended(name, plan, report))
 }
 
 /// A plan that could not be run.

@@ -9,7 +9,7 @@ use plimsoll_model::promise::Promise;
 use crate::experiments::pace;
 use crate::judge::{self, AvailabilitySeen};
 use crate::lab::Lab;
-use crate::proof::{Run, Shown, Unproven, figure, requests, time};
+use crate::proof::{Shown, Unproven, figure, generator, requests, time};
 use crate::sample::requests_for_rate;
 use crate::visit::{self, Visit};
 
@@ -56,6 +56,7 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, route: Option<&str>, ratio
     let seen =
         AvailabilitySeen { asked: report.asked, failed: report.failed, kills, limited: report.generator.limited };
     figures.insert(0, requests("requests", &report));
+    figures.push(generator(&report));
     let statement = format!(
         "Shows the share of requests answered rightly while {kills} replicas of {} were killed (SIGKILL) in {}; \
          it is success under kills, not the uptime of a month or a year, and does not show the loss of this machine.",
@@ -63,7 +64,7 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, route: Option<&str>, ratio
         time(report.duration)
     );
     let (asked, failed) = (report.asked, report.failed);
-    let run = Run { name: "load under kills".to_owned(), conditions: visit::conditions(&plan), report };
+    let run = visit::ended("load under kills", &plan, report);
     Ok(Shown {
         judgement: judge::availability(ratio.fraction(), &seen),
         statement,

@@ -125,7 +125,6 @@ impl Watch {
         self.running.stop();
         let report = self.running.finish().await.map_err(visit::not_run)?;
         let judgement = judge::latency(&self.bounds, &latency_seen(&self.bounds, &report));
-        let name = format!("{} meanwhile", self.name);
-        Ok((judgement, Run { name, conditions: visit::conditions(&self.plan), report }))
+        Ok((judgement, visit::ended(&format!("{} meanwhile", self.name), &self.plan, report)))
     }
 }

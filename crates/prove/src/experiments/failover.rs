@@ -8,7 +8,7 @@ use plimsoll_model::promise::Promise;
 
 use crate::judge::{self, FailoverSeen};
 use crate::lab::{LOOK, Lab};
-use crate::proof::{Run, Shown, Unproven, figure, requests, time};
+use crate::proof::{Shown, Unproven, figure, generator, requests, time};
 use crate::visit::{self, Visit};
 
 /// Kills where the promise says nothing.
@@ -52,8 +52,8 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, service: &str, max: Millis
             let report = running.finish().await.map_err(visit::not_run)?;
             (shown.requests, shown.failed) = (report.asked, report.failed);
             shown.figures.insert(0, requests("requests meanwhile", &report));
-            let run = Run { name: "load meanwhile".to_owned(), conditions: visit::conditions(&plan), report };
-            shown.runs.push(run);
+            shown.figures.push(generator(&report));
+            shown.runs.push(visit::ended("load meanwhile", &plan, report));
         }
         None => shown.figures.insert(0, figure("requests meanwhile", "none: no path of the ingress leads to it")),
     }

@@ -10,7 +10,7 @@ use plimsoll_model::promise::Promise;
 use crate::experiments::{latency_seen, pace, requests_needed};
 use crate::judge;
 use crate::lab::Lab;
-use crate::proof::{Shown, Unproven, failures_in_words, figure, requests, time};
+use crate::proof::{Shown, Unproven, failures_in_words, figure, generator, requests, time};
 use crate::visit::{self, Visit};
 
 /// Measures one latency promise.
@@ -37,6 +37,7 @@ pub(crate) async fn run(
         let p95 = part.latency_at(0.95).map_or_else(|| "failed".to_owned(), time);
         figures.push(figure(&part.name, format!("p95 {p95}, {}", failures_in_words(part.failed, part.asked))));
     }
+    figures.push(generator(report));
     let statement = format!(
         "Shows how long answers took on this machine at {rate_per_s:.0} requests a second for {}, from the instant when each should have started, \
          failures counting as slowest; it does not show other rates, other requests, or a network between client and system.",

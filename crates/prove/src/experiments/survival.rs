@@ -9,8 +9,8 @@ use plimsoll_model::promise::Promise;
 
 use crate::experiments::availability::wait_until;
 use crate::judge::{self, SurvivalSeen};
-use crate::lab::{Lab, kill_process};
-use crate::proof::{Run, Shown, Unproven, figure, requests, time};
+use crate::lab::{LOOK, Lab, kill_process};
+use crate::proof::{Shown, Unproven, figure, generator, requests, time};
 use crate::visit::{self, Visit};
 
 /// How long the load goes on beyond its planned end, if something takes long to come back.
@@ -65,7 +65,8 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, route: Option<&str>) -> Re
     let mut figures = vec![requests("requests", &report)];
     figures.extend(kills.iter().map(in_words));
     figures.push(figure("processes of services", format!("{} before, {} changed", before.len(), seen.changed.len())));
-    let run = Run { name: "load under kills".to_owned(), conditions: visit::conditions(&plan), report };
+    figures.push(generator(&report));
+    let run = visit::ended("load under kills", &plan, report);
     Ok(Shown { judgement: judge::survival(&seen), statement, figures, requests: asked, failed, runs: vec![run] })
 }
 
@@ -84,7 +85,7 @@ async fn kill(lab: &Lab, running: &Running, name: &'static str) -> Result<Kill, 
     kill_process(name, old).await?;
     let dead_at = running.progress().elapsed.unwrap_or_default();
     let new = |status: &Status| status.processes.get(name).is_some_and(|process| process.pid > 1 && process.pid != old);
-    Ok(Kill { name, at, dead_at, back: lab.wait(new).await })
+    Ok(Kill { name, at, dead_at, back: lab.wait(LOOK, new).await })
 }
 
 /// The pid of each running replica and member of a store.

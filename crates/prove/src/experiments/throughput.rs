@@ -8,7 +8,7 @@ use plimsoll_model::promise::Promise;
 
 use crate::judge::{self, ThroughputSeen};
 use crate::lab::Lab;
-use crate::proof::{Run, Shown, Unproven, Verdict, figure, requests, time};
+use crate::proof::{Run, Shown, Unproven, Verdict, figure, generator, requests, time};
 use crate::visit::{self, Visit};
 
 /// More than promised is asked, because the last answers come after the last request.
@@ -47,6 +47,7 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, route: &str, rate: Rate) -
     let (asked, failed) = (report.asked, report.failed);
     let mut figures = vec![requests("requests", report)];
     figures.extend(runs.iter().map(|run| figure(&run.name, in_words(run))));
+    figures.push(generator(report));
     let statement = format!(
         "Shows that so many requests a second were answered rightly on this machine, load generator included, for {}; \
          it does not show longer times, other requests, or other machines.",
