@@ -56,7 +56,8 @@ pub struct Seen {
     pub at: Instant,
     /// When the process that runs now was started. Another value than before is another process: all begins anew.
     pub started_at: Instant,
-    /// Attempts that ended since it was last decided, oldest first. One that was told before is passed over.
+    /// Attempts that ended since it was last decided, oldest first. One that was told before, or that ended before the last
+    /// attempt of its kind was asked for, is passed over.
     pub outcomes: Vec<Outcome>,
     /// Attempts that were asked for and have not ended.
     pub under_way: Vec<ProbeKind>,

@@ -17,7 +17,7 @@ mod victims;
 pub use seen::{Act, Decision, Ordered, Phase, ReplicaSeen, Seen, ServiceWanted, SetWanted, Waiting, Wanted};
 
 use crate::order;
-use plimsoll_model::{Instant, ReplicaId, RevisionId};
+use plimsoll_model::{Instant, Millis, ReplicaId, RevisionId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Decides what to start and what to stop now.
@@ -30,7 +30,7 @@ pub fn decide(wanted: &Wanted, seen: &Seen) -> Decision {
         let on = not_ready(wanted, &view, service, &mut decision.again_at);
         let waits = !on.is_empty() && !view.has_begun(name) && service.sets.iter().any(|set| set.replicas > 0);
         for set in &service.sets {
-            let (stops, missing) = view.balance(name, set);
+            let (stops, missing) = view.balance(name, set, service.min_ready);
             decision.acts.extend(stops);
             if missing > 0 && !waits {
                 starts.push(Act::Start { service: name.clone(), revision: set.revision.clone(), count: missing });
@@ -82,7 +82,7 @@ impl<'a> View<'a> {
     }
 
     /// Which replicas of a set must go, and how many are missing.
-    fn balance(&self, service: &str, set: &SetWanted) -> (Vec<Act>, u32) {
+    fn balance(&self, service: &str, set: &SetWanted, min_ready: Millis) -> (Vec<Act>, u32) {
         let is_ours = |replica: &&ReplicaSeen| replica.id.service == service && replica.revision == set.revision;
         let mut ours: Vec<&ReplicaSeen> = self.staying.iter().copied().filter(is_ours).collect();
         let coming = self.coming.get(&(service, &set.revision)).copied().unwrap_or(0);
@@ -91,7 +91,7 @@ impl<'a> View<'a> {
         if have <= wanted {
             return (vec![], u32::try_from(wanted - have).unwrap_or(u32::MAX));
         }
-        victims::sort(&mut ours, self.seen.at);
+        victims::sort(&mut ours, min_ready, self.seen.at);
         let reason = format!("{wanted} of revision {} wanted, {have} are there", set.revision);
         (ours.into_iter().take(have - wanted).map(|replica| stop(replica, reason.clone())).collect(), 0)
     }

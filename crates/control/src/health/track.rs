@@ -51,7 +51,8 @@ impl Track {
 
     /// Takes in an outcome. `Some`: the threshold of equal results is reached, and this is what holds now.
     pub(super) fn take(&mut self, probe: &Probe, passed: bool, ended_at: Instant) -> Option<bool> {
-        if self.outcome_at.is_some_and(|known| ended_at <= known) {
+        let is_ours = self.attempted_at.is_some_and(|asked| ended_at >= asked);
+        if !is_ours || self.outcome_at.is_some_and(|known| ended_at <= known) {
             return None;
         }
         self.outcome_at = Some(ended_at);

@@ -5,7 +5,8 @@
 //! so more than `replicas` + surge processes can run for a moment; that is Kubernetes' meaning too.
 //!
 //! Invariant: all sets together never grow beyond `replicas` + surge.
-//! Invariant: no available replica is given up that is needed for `replicas` − unavailable.
+//! Invariant: no available replica is given up that is needed for `replicas` − unavailable; except that a change of the
+//! wanted number in the midst of a rollout is spread over the sets by size, available or not, as Kubernetes does.
 //! Invariant: a revision that was half brought in when the next one came is old like any other.
 
 mod proportion;
@@ -92,8 +93,8 @@ pub fn sets(policy: &RollingPolicy, new: &RevisionId, former: &Sets, replicas: &
     if is_scaling {
         layout.scale(policy, former.laid_for);
     }
-    layout.grow(policy);
-    layout.shrink(policy);
+    // Each round moves replicas from old sets to the new one, so that this ends.
+    while layout.grow(policy) | layout.shrink(policy) {}
     layout.into_sets(policy, new, replicas, at)
 }
 
@@ -170,25 +171,28 @@ impl Layout {
         }
     }
 
-    /// Grows the new set as far as the surge allows (`reconcileNewReplicaSet`).
-    fn grow(&mut self, policy: &RollingPolicy) {
+    /// Grows the new set as far as the surge allows (`reconcileNewReplicaSet`); whether anything changed.
+    fn grow(&mut self, policy: &RollingPolicy) -> bool {
         let room = policy.replicas.saturating_add(policy.surge()).saturating_sub(self.total());
         let new = &mut self.parts[self.new];
+        let before = new.size;
         if new.size > policy.replicas {
             new.size = policy.replicas;
         } else {
             new.size += room.min(policy.replicas - new.size);
         }
+        new.size != before
     }
 
-    /// Shrinks old sets as far as availability allows (`reconcileOldReplicaSets`).
-    fn shrink(&mut self, policy: &RollingPolicy) {
+    /// Shrinks old sets as far as availability allows (`reconcileOldReplicaSets`); whether anything changed.
+    fn shrink(&mut self, policy: &RollingPolicy) -> bool {
         let new = &self.parts[self.new];
         let coming = new.size - new.available();
         let mut budget = self.total().saturating_sub(policy.available_min()).saturating_sub(coming);
         if budget == 0 {
-            return;
+            return false;
         }
+        let before = self.total();
         for part in self.old() {
             let unhealthy = (part.size - part.available()).min(budget);
             part.size -= unhealthy;
@@ -201,6 +205,7 @@ impl Layout {
             part.size -= healthy;
             spare -= healthy;
         }
+        self.total() != before
     }
 
     fn into_sets(self, policy: &RollingPolicy, new: &RevisionId, replicas: &[ReplicaSeen], at: Instant) -> Sets {

@@ -1,19 +1,23 @@
 //! Which replicas of a set go first, as a Kubernetes ReplicaSet chooses (`ActivePodsWithRanks`, 1.36): those that ended,
 //! then not ready before ready, then ready for a shorter time, more restarts, younger. Times are compared by powers of
 //! two, so that replicas of about the same age are equal; among equals the latest made goes first.
+//!
+//! One thing is more careful than there: a ready replica that is not yet available goes before one that is, although
+//! both may be about equally long ready.
 
 use super::{Phase, ReplicaSeen};
-use plimsoll_model::Instant;
+use plimsoll_model::{Instant, Millis};
 use std::cmp::{Ordering, Reverse};
 
 /// Sorts so that whoever goes first stands first.
-pub(super) fn sort(replicas: &mut [&ReplicaSeen], at: Instant) {
-    replicas.sort_by(|one, other| order(one, other, at));
+pub(super) fn sort(replicas: &mut [&ReplicaSeen], min_ready: Millis, at: Instant) {
+    replicas.sort_by(|one, other| order(one, other, min_ready, at));
 }
 
-fn order(one: &ReplicaSeen, other: &ReplicaSeen, at: Instant) -> Ordering {
+fn order(one: &ReplicaSeen, other: &ReplicaSeen, min_ready: Millis, at: Instant) -> Ordering {
     let state = |replica: &ReplicaSeen| match replica.phase {
         Phase::Done => 0,
+        Phase::Ready if replica.available(min_ready, at) => 3,
         Phase::Ready => 2,
         _ => 1,
     };

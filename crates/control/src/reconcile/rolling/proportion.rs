@@ -49,3 +49,40 @@ fn fraction(size: i64, allowed_before: i64, allowed: i64, replicas: u32) -> i64 
     }
     (2 * size * allowed + allowed_before) / (2 * allowed_before) - size
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `TestScale` of the controller: sizes oldest first; what they could come to before and what they can now.
+    #[track_caller]
+    fn check(sizes: &[u32], before: u32, after: u32, want: &[u32]) {
+        let mut spread_sizes = sizes.to_vec();
+        spread(&mut spread_sizes, before, after, after);
+        assert_eq!(spread_sizes, want);
+    }
+
+    #[test]
+    fn sets_keep_their_shares() {
+        check(&[3, 2], 5, 10, &[6, 4]);
+        check(&[3, 2], 5, 3, &[2, 1]);
+        check(&[1, 8], 9, 4, &[0, 4]);
+        check(&[2, 3, 2], 7, 10, &[3, 4, 3]);
+        check(&[3, 8, 2], 13, 8, &[2, 5, 1]);
+        check(&[1, 2, 3], 6, 0, &[0, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_left_goes_to_the_largest() {
+        check(&[1, 1, 1], 3, 4, &[1, 1, 2]);
+        check(&[1, 1, 1], 3, 2, &[0, 1, 1]);
+        check(&[2, 2], 4, 5, &[2, 3]);
+        check(&[3, 7, 0], 10, 14, &[4, 10, 0]);
+    }
+
+    #[test]
+    fn surge_is_spread_too() {
+        check(&[6, 6], 12, 22, &[11, 11]);
+        check(&[8, 5], 13, 56, &[34, 22]);
+    }
+}
