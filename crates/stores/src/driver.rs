@@ -71,11 +71,30 @@ pub fn driver(name: &str, store: &Store, site: &Site) -> Result<Driver, StoreErr
     if site.ports.len() != member_count(store) && matches!(store.engine, Engine::Postgres | Engine::Redis) {
         return Err(invalid(format!("it needs {} ports and was given {}", member_count(store), site.ports.len())));
     }
+    check_paths(site).map_err(invalid)?;
     match store.engine {
         Engine::Postgres => Postgres::try_new(name, store, site).map(Driver::Postgres),
         Engine::Redis => Redis::try_new(name, store, site).map(Driver::Redis),
         other => Err(StoreError::Unsupported { engine: format!("{other:?}").to_lowercase() }),
     }
+}
+
+/// Paths that go into configuration files and addresses of sockets (107 bytes at most, the socket's name included).
+fn check_paths(site: &Site) -> Result<(), String> {
+    for path in [&site.data, &site.run] {
+        let plain = path.is_absolute() && path.to_str().is_some_and(|text| !text.chars().any(char::is_control));
+        if !plain {
+            return Err(format!("{path:?} can't be used: it must be an absolute path of plain text"));
+        }
+    }
+    let length = site.run.as_os_str().len();
+    if length > 80 {
+        return Err(format!(
+            "{} is too long for Unix sockets: {length} bytes where 80 are allowed",
+            site.run.display()
+        ));
+    }
+    Ok(())
 }
 
 impl Driver {

@@ -295,6 +295,15 @@ impl World<'_> {
                 format!("the master of member {member} has no slots"),
             ));
         }
+        // A replica that learns its master's new address from others doesn't use it by itself.
+        for member in replicas.iter().copied() {
+            if let Some(master) =
+                owner_of(member).filter(|i| self.members[*i].view.port != self.members[member].view.copies_port)
+            {
+                let reason = format!("member {member} copies from where member {master} no longer is");
+                return Some(Decision::new(Act::Replicate { member, master }, reason));
+            }
+        }
         let wanted = self.policy.replicas_per_master;
         let have = |owner: usize| self.replicas_of(&self.members[owner].me.id).len();
         if have(needy) < wanted

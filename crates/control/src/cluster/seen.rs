@@ -22,6 +22,8 @@ pub struct View {
     pub stray_keys: u64,
     /// How long its stream of changes is, in bytes; of a replica, how far it has come in its master's.
     pub offset: u64,
+    /// The port from which it copies; 0 for masters.
+    pub copies_port: u16,
     /// It is a master, or its copy is connected to its master.
     pub linked: bool,
     /// Replicas may copy it: it was opened since it started.

@@ -101,7 +101,9 @@ impl Imagined {
             slots: other.slots.clone(),
         });
         let covered = uncovered(self.nodes.iter().filter(|n| n.place.is_some()).flat_map(|n| &n.slots)).is_empty();
+        let master = self.nodes.iter().find(|other| Some(&other.id) == node.of.as_ref());
         View {
+            copies_port: master.map_or(0, |master| master.port),
             port: node.port,
             known: known.collect(),
             keys: node.keys,
@@ -272,6 +274,15 @@ fn a_master_that_came_back_empty_is_not_copied() {
     world.settle();
     world.check_whole();
     assert!(world.nodes.iter().all(|node| node.slots.is_empty() || node.keys == 10), "no empty master serves");
+}
+
+#[test]
+fn a_replica_is_told_that_its_master_has_moved() {
+    let mut world = Imagined::new(3, 1);
+    world.settle();
+    let mut seen = world.seen();
+    seen.members[4].as_mut().unwrap().copies_port = 6999;
+    assert_eq!(decide(&world.policy, &seen).act, Act::Replicate { member: 4, master: 1 });
 }
 
 #[test]

@@ -204,6 +204,7 @@ async fn look_at(place: &Place, password: &Secret) -> Result<View, String> {
         keys,
         stray_keys: 0,
         offset: info.number(if replica { "slave_repl_offset" } else { "master_repl_offset" }),
+        copies_port: if replica { info.number("master_port").try_into().unwrap_or(0) } else { 0 },
         linked: !replica || info.text("master_link_status") == "up",
         open: users.iter().any(|line| line.starts_with(&format!("user {REPLICATION} on "))),
         ok: state.lines().any(|line| line.trim_end() == "cluster_state:ok"),

@@ -60,7 +60,8 @@ pub(crate) fn server_user(engine: Engine) -> Option<User> {
 
 impl House {
     pub(crate) fn new(name: &str, store: Store) -> Self {
-        let dir = tempfile::Builder::new().prefix("plst").tempdir().unwrap();
+        // Whatever can be in a path must not matter.
+        let dir = tempfile::Builder::new().prefix("st or's \"\\$x\"#,").tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
         let user = server_user(store.engine);
         let make = |name: &str, owner: Option<User>| -> PathBuf {

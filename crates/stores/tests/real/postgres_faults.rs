@@ -128,6 +128,11 @@ fn what_is_missing_is_named_with_its_command() {
     assert!(plimsoll_stores::doctor(&house.store)[0].ok, "apt-get install -y postgresql");
     assert!(Path::new(&house.driver().members()[0].serve.program).is_absolute());
 
+    let run = house.site.run.clone();
+    house.site.run = run.join("deep".repeat(20));
+    assert!(house.try_driver().is_err_and(|error| error.to_string().contains("too long for Unix sockets")));
+    house.site.run = run;
+
     house.store.engine = Engine::Kafka;
     assert!(matches!(house.try_driver(), Err(StoreError::Unsupported { .. })));
     assert!(!plimsoll_stores::doctor(&house.store)[0].ok);
