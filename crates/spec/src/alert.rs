@@ -69,7 +69,11 @@ impl Reading<'_, '_> {
     /// `errorRate > 5%`.
     fn condition(&mut self, node: &Node) -> Option<Condition> {
         let text = self.some_text(node)?;
-        let sign = text.find(['>', '<'])?;
+        let Some(sign) = text.find(['>', '<']) else {
+            let headline = format!("`{}` compares nothing", shown(&text));
+            self.refuse("quantity", node.at, headline, "write for example `errorRate > 5%`");
+            return None;
+        };
         let (name, rest) = (text[..sign].trim(), &text[sign..]);
         let Some((figure, compares, example)) = FIGURES.iter().find(|(figure, ..)| *figure == name) else {
             let help = match nearest(name, FIGURES.iter().map(|(figure, ..)| *figure)) {

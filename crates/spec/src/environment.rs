@@ -3,7 +3,7 @@
 use crate::{
     Diagnostic, Machine, Severity,
     diagnostic::shown,
-    node::{Entry, Node},
+    node::{Entry, Node, Value},
     overlay::laid_over,
     parse::parse,
     reading::Reading,
@@ -101,9 +101,8 @@ fn checked_as(
     let mut reading = Reading::new(source, &input.machine);
     let laid = environment.map(|entry| {
         let mut reading = Reading::new(source, &input.machine);
-        if !reading.is_name(&entry.key, entry.key_at) || entry.node.map().is_none() {
-            reading.wrong_environment(entry);
-        }
+        reading.is_name(&entry.key, entry.key_at);
+        reading.check_environment(entry);
         (laid_over(root.clone(), &entry.node), reading.diagnostics)
     });
     let (root, found) = match &laid {
@@ -128,10 +127,10 @@ fn checked_as(
 }
 
 impl Reading<'_, '_> {
-    fn wrong_environment(&mut self, entry: &Entry) {
+    fn check_environment(&mut self, entry: &Entry) {
         if let Some(nested) = entry.node.get("environments") {
             self.refuse("unknown-key", nested.key_at, "an environment has no environments", "move it up");
-        } else if entry.node.map().is_none() {
+        } else if !matches!(entry.node.value, Value::Map(_) | Value::Null) {
             self.wrong_type(&entry.node, "a map", "write what differs: `{ stores: { orders: { instances: 1 } } }`");
         }
     }

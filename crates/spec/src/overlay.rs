@@ -13,7 +13,10 @@ pub(crate) fn laid_over(base: Node, over: &Node) -> Node {
             (Some(place), Value::Null) => removed.push(place),
             (Some(place), _) => {
                 let old = std::mem::replace(&mut entries[place].node, Node { at: new.node.at, value: Value::Null });
-                entries[place] = Entry { key: new.key.clone(), key_at: new.key_at, node: laid_over(old, &new.node) };
+                // a map that is only added to keeps its place: what is missing in it is missing there
+                let both = matches!((&old.value, &new.node.value), (Value::Map(_), Value::Map(_)));
+                entries[place].key_at = if both { entries[place].key_at } else { new.key_at };
+                entries[place].node = laid_over(old, &new.node);
             }
             (None, _) => entries.push(new.clone()),
         }

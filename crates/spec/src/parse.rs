@@ -70,8 +70,20 @@ struct Builder<'a, 't> {
 }
 
 enum Frame {
-    List { at: At, anchor: usize, is_flow: bool, items: Vec<Node> },
-    Map { at: At, anchor: usize, is_flow: bool, entries: Vec<Entry>, key: Option<(String, At)>, merges: Vec<Node> },
+    List {
+        at: At,
+        anchor: usize,
+        is_flow: bool,
+        items: Vec<Node>,
+    },
+    Map {
+        at: At,
+        anchor: usize,
+        is_flow: bool,
+        entries: Vec<Entry>,
+        key: Option<(Option<String>, At)>,
+        merges: Vec<Node>,
+    },
 }
 
 impl Builder<'_, '_> {
@@ -197,9 +209,9 @@ impl Builder<'_, '_> {
             None => self.root = Some(node),
             Some(Frame::List { items, .. }) => items.push(node),
             Some(Frame::Map { key: key @ None, .. }) => match node.value {
-                Value::Scalar(scalar) => *key = Some((scalar.text, node.at)),
+                Value::Scalar(scalar) => *key = Some((Some(scalar.text), node.at)),
                 _ => {
-                    *key = Some((String::new(), node.at));
+                    *key = Some((None, node.at));
                     let kind = node.kind();
                     let found = self.error("complex-key", node.at, format!("a key must be text, not {kind}"));
                     self.diagnostics.push(found.help("write `NAME: value`"));
@@ -207,9 +219,10 @@ impl Builder<'_, '_> {
             },
             Some(Frame::Map { entries, key, merges, .. }) => {
                 let (key, key_at) = key.take()?;
-                match key.as_str() {
-                    "<<" => merges.push(node),
-                    _ => entries.push(Entry { key, key_at, node }),
+                match key {
+                    None => {} // told already
+                    Some(key) if key == "<<" => merges.push(node),
+                    Some(key) => entries.push(Entry { key, key_at, node }),
                 }
             }
         }
