@@ -63,12 +63,13 @@ async fn serve(worker: usize, shared: Arc<Shared>, stream: TcpStream, caller: Ca
         let config = connection.shared.certificates.load().get(&connection.listener).cloned();
         // No certificate could be read: said when the edition came.
         let Some(config) = config else { return };
-        let accepted = time::timeout(head_timeout, TlsAcceptor::from(config).accept(stream)).await;
-        let Ok(Ok(stream)) = accepted else { return };
+        let accepted = time::timeout(head_timeout, TlsAcceptor::from(config).accept(stream));
+        let Some(Ok(Ok(stream))) = unless_wanted_closed(&watch, accepted).await else { return };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         speak(presence.over(stream), connection, is_http2).await;
     } else {
-        let Ok(Ok(is_http2)) = time::timeout(head_timeout, begins_http2(&stream)).await else { return };
+        let begun = time::timeout(head_timeout, begins_http2(&stream));
+        let Some(Ok(Ok(is_http2))) = unless_wanted_closed(&watch, begun).await else { return };
         speak(presence.over(stream), connection, is_http2).await;
     }
 }
@@ -120,6 +121,7 @@ where
         let mut server = pin!(
             http1::Builder::new()
                 .max_buf_size(HEAD_MAX)
+                .max_header_size(HEAD_MAX)
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades()
         );
@@ -131,6 +133,19 @@ where
         })
         .await;
     }
+}
+
+/// The outcome of `work`; `None` if the connection shall be closed before there is one.
+async fn unless_wanted_closed<T>(watch: &Watch, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        watch.wake_on_verdict(context);
+        if watch.verdict() != Verdict::Go {
+            return Poll::Ready(None);
+        }
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
 }
 
 /// Polls a connection until it ends, or the sweep wants it closed. It is told once when it shall finish.

@@ -116,7 +116,8 @@ pub(crate) async fn forward(
                 let service = visit.route.as_ref().map_or("", |route| route.service.as_str()).to_owned();
                 backend = match hold(&connection.shared, &service, &backend, &tried).await {
                     Ok(backend) => backend,
-                    Err(problem) => return Err(last.unwrap_or(problem)),
+                    // One that only could not be connected to may come again as well.
+                    Err(problem) => return Err(last.filter(|last| last.kind != "refused").unwrap_or(problem)),
                 };
                 continue;
             }
