@@ -1,2 +1,70 @@
-//! The one binary, `plimsoll`.
-fn main() {}
+//! The one binary, `plimsoll`: it sees every crate, and only wires them.
+//!
+//! Exit codes: 0 done, 1 findings (the file is wrong, a promise is broken, the system did not come up), 2 bad invocation,
+//! 130 interrupted.
+
+mod args;
+mod check;
+mod doctor;
+mod down;
+mod events;
+mod keeper;
+mod load;
+mod logs;
+mod print;
+mod project;
+mod prove;
+mod service;
+mod status;
+mod table;
+mod up;
+
+use args::{Args, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match args.command {
+        Command::Keeper { state, take_over } => keeper::keeper(state, take_over),
+        Command::Engine { state } => keeper::engine(state),
+        Command::Gateway { state, id } => keeper::gateway(state, id),
+        command => on_runtime(command),
+    }
+}
+
+/// Everything but Plimsoll's own processes runs on one current-thread runtime.
+fn on_runtime(command: Command) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(command)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            print::error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Up(up) => up::up(up).await,
+        Command::Down { at, volumes } => down::down(&at, volumes).await,
+        Command::Status { at, watch, json } => status::status(&at, watch, json).await,
+        Command::Logs { at, service, follow, tail } => logs::logs(&at, service.as_deref(), follow, tail).await,
+        Command::Events { at, follow, json } => events::events(&at, follow, json).await,
+        Command::Restart { at, service } => service::restart(&at, &service).await,
+        Command::Scale { at, service, replicas } => service::scale(&at, &service, replicas).await,
+        Command::Check { file, format } => check::check(&file, format),
+        Command::Fmt { file, check } => check::fmt(&file, check),
+        Command::Schema => check::schema(),
+        Command::Plan { at, json } => check::plan(&at, json).await,
+        Command::Doctor { file } => doctor::doctor(&file),
+        Command::Prove(prove) => prove::prove(prove).await,
+        Command::Load(load) => load::load(load).await,
+        Command::Keeper { .. } | Command::Engine { .. } | Command::Gateway { .. } => Ok(ExitCode::from(2)),
+    }
+}

@@ -4,6 +4,7 @@ pub mod analysis;
 pub mod autoscale;
 pub mod cluster;
 pub mod health;
+pub mod listening;
 pub mod order;
 pub mod reconcile;
 pub mod restart;

@@ -24,18 +24,22 @@ use crate::{
     record::Record,
     replica::{Replica, of_process},
     secrets::Secrets,
+    serve,
 };
 use figures::Gateways;
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::{Instant, ReplicaId, RevisionId};
-use plimsoll_wire::{keeper::Event, place::Place};
+use plimsoll_wire::{
+    keeper::Event,
+    place::{API, Place},
+};
 use routing::Routes;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
 };
 use storing::StoreState;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::{sync::mpsc::UnboundedSender, task::JoinHandle};
 
 /// The whole state of the engine.
 pub(crate) struct Engine {
@@ -57,6 +61,8 @@ pub(crate) struct Engine {
     listeners: BTreeMap<String, Result<String, String>>,
     /// Listeners that the keeper was asked to bind and has not answered about.
     binding: BTreeSet<String>,
+    /// Listeners that were refused: how often in a row, and when they are asked for again.
+    refused: BTreeMap<String, (u32, Instant)>,
     routes: Routes,
     gateways: Gateways,
     /// Who waits for whom, by service.
@@ -68,6 +74,8 @@ pub(crate) struct Engine {
     /// Until then, adopted replicas are looked at before anything is decided.
     settle_until: Option<Instant>,
     finished: bool,
+    /// The task that serves the API.
+    serving: Option<JoinHandle<()>>,
 }
 
 impl Engine {
@@ -108,9 +116,19 @@ impl Engine {
         self.clock.at(moment)
     }
 
-    /// A duplicate of a descriptor that the keeper keeps.
-    pub(crate) async fn take_kept(&self, name: &str) -> Result<std::os::fd::OwnedFd, String> {
-        self.keeper.take(name).await.map_err(|error| error.to_string())
+    /// Serves the API on the listener that the keeper has; once more after another keeper took over, since that one has
+    /// another listener.
+    pub(crate) fn serve_api(&mut self) {
+        let (keeper, inputs, logs) = (self.keeper.clone(), self.inputs.clone(), self.place.state.join("logs"));
+        let serving = tokio::task::spawn_local(async move {
+            match keeper.take(API).await {
+                Ok(listener) => serve::serve(listener, inputs, logs).await,
+                Err(error) => eprintln!("the keeper has no listener for the API: {error}"),
+            }
+        });
+        if let Some(former) = self.serving.replace(serving) {
+            former.abort();
+        }
     }
 
     /// The system has ended, and the keeper was asked to end too.

@@ -4,7 +4,7 @@ use crate::{input::Input, watched::watched};
 use plimsoll_wire::{
     VERSION,
     channel::Channel,
-    keeper::{Answer, Ask, Event, Inventory, Process, Refusal, Request, Said, Spawn},
+    keeper::{Answer, Ask, Inventory, Process, Refusal, Request, Said, Spawn},
 };
 use std::{
     cell::{Cell, RefCell},

@@ -29,10 +29,7 @@ mod variables;
 mod watched;
 
 use engine::Engine;
-use plimsoll_wire::{
-    channel::Channel,
-    place::{API, Place},
-};
+use plimsoll_wire::{channel::Channel, place::Place};
 use std::{path::PathBuf, process::ExitCode};
 use tokio::sync::mpsc;
 
@@ -69,8 +66,8 @@ async fn work(options: Options) -> Result<(), String> {
     let place = Place::new(&options.state);
     let channel = Channel::from_stdin().map_err(|error| format!("cannot reach the keeper: {error}"))?;
     let (inputs, mut incoming) = mpsc::unbounded_channel();
-    let mut engine = Engine::recover(place.clone(), options.program, channel, inputs.clone()).await?;
-    serve_api(&engine, &place, inputs).await?;
+    let mut engine = Engine::recover(place, options.program, channel, inputs).await?;
+    engine.serve_api();
     while !engine.is_finished() {
         let wake = engine.turn();
         let sleep = async {
@@ -94,14 +91,5 @@ async fn work(options: Options) -> Result<(), String> {
     while let Some(input) = incoming.recv().await {
         engine.take(input);
     }
-    Ok(())
-}
-
-async fn serve_api(engine: &Engine, place: &Place, inputs: mpsc::UnboundedSender<input::Input>) -> Result<(), String> {
-    let fd = engine.take_kept(API).await.map_err(|error| format!("the keeper has no listener for the API: {error}"))?;
-    let listener = std::os::unix::net::UnixListener::from(fd);
-    listener.set_nonblocking(true).map_err(|error| error.to_string())?;
-    let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| error.to_string())?;
-    tokio::task::spawn_local(serve::serve(listener, inputs, place.state.join("logs")));
     Ok(())
 }

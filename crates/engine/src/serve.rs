@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use plimsoll_api::{Event, Offer, paths};
 use serde::Deserialize;
-use std::{convert::Infallible, path::PathBuf};
+use std::{convert::Infallible, io, os::fd::OwnedFd, path::PathBuf};
 use tokio::{
     net::UnixListener,
     sync::{broadcast, mpsc::UnboundedSender, oneshot},
@@ -51,8 +51,18 @@ impl Desk {
     }
 }
 
+fn watched(listener: OwnedFd) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(listener);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
 /// Serves the API for ever.
-pub(crate) async fn serve(listener: UnixListener, inputs: UnboundedSender<Input>, logs: PathBuf) {
+pub(crate) async fn serve(listener: OwnedFd, inputs: UnboundedSender<Input>, logs: PathBuf) {
+    let listener = match watched(listener) {
+        Ok(listener) => listener,
+        Err(error) => return eprintln!("the API can't be served: {error}"),
+    };
     let router = Router::new()
         .route(paths::SYSTEM, get(system).put(offer))
         .route(paths::STATUS, get(status))

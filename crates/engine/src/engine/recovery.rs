@@ -66,6 +66,7 @@ impl Engine {
             addresses,
             listeners: BTreeMap::new(),
             binding: BTreeSet::new(),
+            refused: BTreeMap::new(),
             routes: Routes::default(),
             gateways: Gateways::default(),
             waiting: BTreeMap::new(),
@@ -74,6 +75,7 @@ impl Engine {
             keeper_pid: 0,
             settle_until: None,
             finished: false,
+            serving: None,
         };
         engine.adopt(damage).await.map_err(|error| format!("cannot go on with what runs: {error}"))?;
         Ok(engine)
@@ -228,6 +230,7 @@ impl Engine {
         match took {
             Ok((pid, inventory)) => {
                 self.keeper_pid = pid;
+                self.serve_api();
                 self.warn(
                     "KeeperTookOver",
                     "the keeper died and another one took over: how processes ended meanwhile is not known".into(),

@@ -1,11 +1,12 @@
 //! Routes: listeners bound by the keeper, and the table that gateways serve.
 
-use super::Engine;
+use super::{Engine, turning::Wake};
 use crate::input::Input;
+use plimsoll_control::listening;
 use plimsoll_control::table::{self, Replica as RouteReplica};
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::{
-    EdgeId, System,
+    EdgeId, Instant, System,
     route::{Entry as RouteEntry, Listener, ROUTES, RouteTable},
     system::Listen,
 };
@@ -52,7 +53,11 @@ pub(crate) fn edges(system: &System) -> Vec<EdgeId> {
 
 impl Engine {
     /// Asks the keeper to bind the listeners that are not bound yet.
-    pub(super) fn bind_listeners(&mut self) {
+    pub(super) fn bind_listeners(&mut self, now: Instant, wake: &mut Wake) {
+        self.listeners.retain(|name, result| result.is_ok() || self.refused.get(name).is_none_or(|(_, at)| *at > now));
+        for (_, at) in self.refused.values() {
+            wake.at(Some(*at).filter(|at| *at > now));
+        }
         let Some(accepted) = &self.record.remembered.accepted else { return };
         if self.record.remembered.ending.is_some() {
             return;
@@ -101,6 +106,7 @@ impl Engine {
         self.binding.remove(&name);
         match &result {
             Ok(address) => {
+                self.refused.remove(&name);
                 let port = address.parse::<std::net::SocketAddr>().map(|address| address.port());
                 if let (Ok(port), true) = (port, name.starts_with("ingress/")) {
                     self.addresses.remember(&name, port);
@@ -108,15 +114,33 @@ impl Engine {
                     self.tell("ingress", "Listening", &format!("on {address}"), false);
                 }
             }
-            Err(why) if name.starts_with("edge/") => {
-                // Somebody took the port while we were away: another one, told to replicas that start from now on.
-                self.tell(&name, "PortTaken", &format!("{why}; another port is chosen"), true);
-                self.addresses.forget(&name);
-                return;
-            }
-            Err(why) => self.tell("ingress", "PortTaken", &format!("{why}; free it and run `plimsoll up` again"), true),
+            Err(why) => self.take_refusal(&name, why),
         }
         self.listeners.insert(name, result);
+    }
+
+    /// A listener was refused: asked for again, or given another port.
+    fn take_refusal(&mut self, name: &str, why: &str) {
+        let now = self.clock.now();
+        let refusals = self.refused.get(name).map_or(0, |(refusals, _)| *refusals) + 1;
+        let chosen = name.starts_with("edge/");
+        let again_at = match listening::decide(refusals, chosen) {
+            listening::Act::Again(wait) => now.after(wait),
+            listening::Act::Elsewhere => {
+                self.tell(
+                    name,
+                    "PortTaken",
+                    &format!("{why}; another port is told to replicas that start from now on"),
+                    true,
+                );
+                self.addresses.forget(name);
+                now
+            }
+        };
+        if refusals == 2 && !chosen {
+            self.tell("ingress", "PortTaken", &format!("{why}; free it: it is asked for again and again"), true);
+        }
+        self.refused.insert(name.into(), (refusals, again_at));
     }
 
     /// Publishes the routes if they have changed.

@@ -36,7 +36,7 @@ impl Engine {
         }
         if self.is_settled_enough(now, &mut wake) {
             self.reconcile(now, &mut wake);
-            self.bind_listeners();
+            self.bind_listeners(now, &mut wake);
             self.publish();
         }
         self.consider_ending(&mut wake);

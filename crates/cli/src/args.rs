@@ -1,0 +1,222 @@
+//! The words of the command line.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Runs a system from one file, and proves what it promises.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which file, and which environment.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct FileArgs {
+    /// The file; a folder stands for the plimsoll.yaml in it. Default: here, or in the nearest folder above
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+    /// The environment laid over the file. Default: `development` where there is one
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+}
+
+/// Which running system.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct At {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    /// The state directory. Default: .plimsoll beside the file
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the system on this machine, or bring a changed file in
+    Up(Up),
+    /// End the system
+    Down {
+        #[command(flatten)]
+        at: At,
+        /// Drop the data of its stores too
+        #[arg(long)]
+        volumes: bool,
+    },
+    /// Show how the system is
+    Status {
+        #[command(flatten)]
+        at: At,
+        /// Show it again whenever it changes
+        #[arg(short, long)]
+        watch: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the logs of a service, a replica, or everything
+    Logs {
+        #[command(flatten)]
+        at: At,
+        /// A service (`web`), a replica (`web-3`), a store, or `engine`, `gateway`, `keeper`
+        service: Option<String>,
+        /// Go on as lines come
+        #[arg(short = 'F', long)]
+        follow: bool,
+        /// How many lines of each log to begin with
+        #[arg(short = 'n', long, default_value_t = 100)]
+        tail: usize,
+    },
+    /// Show what happened and why
+    Events {
+        #[command(flatten)]
+        at: At,
+        /// Go on as they come
+        #[arg(short = 'F', long)]
+        follow: bool,
+        /// As JSON lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replace every replica of a service without losing a request
+    Restart {
+        #[command(flatten)]
+        at: At,
+        /// The service
+        service: String,
+    },
+    /// Run another number of replicas, until the file says otherwise
+    Scale {
+        #[command(flatten)]
+        at: At,
+        /// The service
+        service: String,
+        /// How many
+        replicas: u32,
+    },
+    /// Check the file; nothing runs
+    Check {
+        #[command(flatten)]
+        file: FileArgs,
+        /// How findings are written
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Write the file in its canonical form
+    Fmt {
+        #[command(flatten)]
+        file: FileArgs,
+        /// Write nothing; exit 1 if the form differs
+        #[arg(long)]
+        check: bool,
+    },
+    /// Print the JSON Schema of the file
+    Schema,
+    /// Show what `up` would change, and what this machine does not enforce
+    Plan {
+        #[command(flatten)]
+        at: At,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what this machine lacks for the file, and what installs it
+    Doctor {
+        #[command(flatten)]
+        file: FileArgs,
+    },
+    /// Test every promise for real
+    Prove(Prove),
+    /// Send open-loop load and measure honestly
+    Load(Load),
+    #[command(hide = true)]
+    Keeper {
+        #[arg(long)]
+        state: PathBuf,
+        #[arg(long)]
+        take_over: bool,
+    },
+    #[command(hide = true)]
+    Engine {
+        #[arg(long)]
+        state: PathBuf,
+    },
+    #[command(hide = true)]
+    Gateway {
+        #[arg(long)]
+        state: PathBuf,
+        #[arg(long)]
+        id: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) at: At,
+    /// Return once everything is ready, and leave it running
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// Don't run the services' build commands
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// Give up waiting after so many seconds (the system goes on)
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Prove {
+    #[command(flatten)]
+    pub(crate) at: At,
+    /// Only these promises
+    pub(crate) promises: Vec<String>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a page with every figure there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Test a production system too: replicas are killed and load is sent
+    #[arg(long)]
+    pub(crate) allow_production: bool,
+    /// Seconds that each experiment measures, where the file does not say
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) duration: Option<u64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Load {
+    /// What to ask for, as http://HOST[:PORT]/PATH; may hold {n}, {uuid}, {random:N}
+    pub(crate) url: String,
+    /// Requests a second
+    #[arg(short, long, default_value_t = 100.0)]
+    pub(crate) rate: f64,
+    /// Seconds
+    #[arg(short, long, default_value_t = 10)]
+    pub(crate) duration: u64,
+    /// Connections at most
+    #[arg(short, long, default_value_t = 256)]
+    pub(crate) connections: u32,
+    /// The method
+    #[arg(short = 'X', long, default_value = "GET")]
+    pub(crate) method: String,
+    /// A header, as `Name: value`
+    #[arg(short = 'H', long)]
+    pub(crate) header: Vec<String>,
+    /// The body
+    #[arg(long, default_value = "")]
+    pub(crate) body: String,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How findings are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+    Sarif,
+}

@@ -1,0 +1,77 @@
+//! `plimsoll check`, `fmt`, `schema` and `plan`: about the file; nothing runs.
+
+use crate::{
+    args::{At, FileArgs, Format},
+    print, project,
+};
+use anyhow::Context;
+use plimsoll_api::Client;
+use plimsoll_spec::Severity;
+use std::process::ExitCode;
+
+/// Checks the file.
+pub(crate) fn check(args: &FileArgs, format: Format) -> anyhow::Result<ExitCode> {
+    let file = project::find_file(args)?;
+    let name = project::shown(&file);
+    let (findings, text, system) = match plimsoll_spec::read(&file) {
+        Err(finding) => (vec![*finding], String::new(), None),
+        Ok(text) => {
+            let checked = plimsoll_spec::check(&plimsoll_spec::Input {
+                path: &name,
+                folder: project::folder_name(&file),
+                text: &text,
+                environment: args.env.as_deref(),
+            });
+            (checked.diagnostics, text, checked.system)
+        }
+    };
+    match format {
+        Format::Text => print::raw(&plimsoll_spec::render_text(&findings, &name, &text, false)),
+        Format::Json => print::line(&plimsoll_spec::render_json(&findings, &name)),
+        Format::Sarif => print::line(&plimsoll_spec::render_sarif(&findings, &name)),
+    }
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        return Ok(ExitCode::FAILURE);
+    }
+    if let (Format::Text, Some(system)) = (format, system) {
+        let (services, stores, promises) = (system.services.len(), system.stores.len(), system.promises.len());
+        print::line(&format!("{name}: good ({services} services, {stores} stores, {promises} promises)"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the file in its canonical form.
+pub(crate) fn fmt(args: &FileArgs, only_check: bool) -> anyhow::Result<ExitCode> {
+    let file = project::find_file(args)?;
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let new = plimsoll_spec::fmt(&text);
+    if new == text {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if only_check {
+        print::line(&format!("{} is not in its canonical form; `plimsoll fmt` writes it so", project::shown(&file)));
+        return Ok(ExitCode::FAILURE);
+    }
+    std::fs::write(&file, new).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the JSON Schema.
+pub(crate) fn schema() -> anyhow::Result<ExitCode> {
+    print::line(&serde_json::to_string_pretty(&plimsoll_spec::schema())?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what `up` would change.
+pub(crate) async fn plan(at: &At, json: bool) -> anyhow::Result<ExitCode> {
+    let Some(project) = project::read(&at.file)? else { return Ok(ExitCode::FAILURE) };
+    let place = project::place(at)?;
+    let running = Client::new(place.api_socket()).system().await.ok().filter(|offer| !offer.file.is_empty());
+    let plan = plimsoll_spec::plan(&project.system, running.as_ref().map(|offer| &offer.system));
+    if json {
+        print::line(&serde_json::to_string_pretty(&plan)?);
+    } else {
+        print::raw(&plan.to_string());
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,73 @@
+//! Plimsoll's own processes, and how the first of them is started.
+
+use anyhow::{Context, bail};
+use plimsoll_api::Client;
+use plimsoll_wire::place::Place;
+use std::{
+    io::Read,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    time::Duration,
+};
+
+/// Runs a keeper.
+pub(crate) fn keeper(state: PathBuf, take_over: bool) -> ExitCode {
+    let Some(program) = program() else { return ExitCode::FAILURE };
+    let log_caps = plimsoll_keeper::LogCaps::default();
+    plimsoll_keeper::run(plimsoll_keeper::Options { state, program, engine: true, take_over, log_caps })
+}
+
+/// Runs an engine.
+pub(crate) fn engine(state: PathBuf) -> ExitCode {
+    let Some(program) = program() else { return ExitCode::FAILURE };
+    plimsoll_engine::run(plimsoll_engine::Options { state, program })
+}
+
+/// Runs a gateway.
+pub(crate) fn gateway(state: PathBuf, id: String) -> ExitCode {
+    plimsoll_gateway::run(plimsoll_gateway::Options { state, id })
+}
+
+/// This binary.
+fn program() -> Option<PathBuf> {
+    std::env::current_exe().ok()
+}
+
+/// Starts a keeper unless one runs; returns when its engine answers.
+pub(crate) async fn ensure(place: &Place, folder: &Path) -> anyhow::Result<Client> {
+    let client = Client::new(place.api_socket());
+    if client.status().await.is_ok() {
+        return Ok(client);
+    }
+    let program = program().context("cannot tell where this program is")?;
+    let mut child = Command::new(program)
+        .arg("keeper")
+        .arg("--state")
+        .arg(&place.state)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .context("cannot start the keeper")?;
+    for _ in 0..6_000 {
+        if client.status().await.is_ok() {
+            return Ok(client);
+        }
+        if child.try_wait().context("cannot watch the keeper")?.is_some() {
+            let mut why = String::new();
+            if let Some(mut stderr) = child.stderr.take() {
+                stderr.read_to_string(&mut why).ok();
+            }
+            // Another `up` may have been faster by a moment: then its keeper is the one.
+            if client.status().await.is_ok() {
+                return Ok(client);
+            }
+            bail!("the keeper could not start: {}", why.trim());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    bail!("the engine does not answer; see {}", place.log("engine").display())
+}

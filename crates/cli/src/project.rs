@@ -1,0 +1,112 @@
+//! The file that a command is about, and the place where its system's state lives.
+
+use crate::{
+    args::{At, FileArgs},
+    print,
+};
+use anyhow::{Context, bail};
+use plimsoll_api::Client;
+use plimsoll_model::System;
+use plimsoll_spec::Severity;
+use plimsoll_wire::place::Place;
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The name that a file has when none is given.
+const FILE: &str = "plimsoll.yaml";
+/// The folder for state beside the file.
+const STATE: &str = ".plimsoll";
+
+/// A file that was read and checked.
+pub(crate) struct Project {
+    pub(crate) file: PathBuf,
+    pub(crate) folder: PathBuf,
+    pub(crate) text: String,
+    pub(crate) system: System,
+}
+
+/// The file that is meant: named, or found here or above.
+pub(crate) fn find_file(args: &FileArgs) -> anyhow::Result<PathBuf> {
+    let here = env::current_dir().context("cannot tell the current folder")?;
+    if let Some(named) = &args.file {
+        let named = here.join(named);
+        return Ok(if named.is_dir() { named.join(FILE) } else { named });
+    }
+    let found = here.ancestors().map(|folder| folder.join(FILE)).find(|file| file.is_file());
+    found.with_context(|| format!("there is no {FILE} here or in a folder above; name one with --file"))
+}
+
+/// Reads and checks the file; findings are printed. `None`: it has errors, and nothing may run.
+pub(crate) fn read(args: &FileArgs) -> anyhow::Result<Option<Project>> {
+    let file = find_file(args)?;
+    let name = shown(&file);
+    let text = match plimsoll_spec::read(&file) {
+        Ok(text) => text,
+        Err(finding) => {
+            print::note(&plimsoll_spec::render_text(&[*finding], &name, "", print::colour_on_stderr()));
+            return Ok(None);
+        }
+    };
+    let checked = plimsoll_spec::check(&plimsoll_spec::Input {
+        path: &name,
+        folder: folder_name(&file),
+        text: &text,
+        environment: args.env.as_deref(),
+    });
+    if !checked.diagnostics.is_empty() {
+        print::note(&plimsoll_spec::render_text(&checked.diagnostics, &name, &text, print::colour_on_stderr()));
+    }
+    let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+    let errors = checked.diagnostics.iter().any(|finding| finding.severity == Severity::Error);
+    Ok(checked.system.filter(|_| !errors).map(|system| Project { file, folder, text, system }))
+}
+
+/// The path as a person would write it.
+pub(crate) fn shown(file: &Path) -> String {
+    let here = env::current_dir().unwrap_or_default();
+    file.strip_prefix(&here).unwrap_or(file).display().to_string()
+}
+
+/// The name of the file's folder, from which a system without a name gets one.
+pub(crate) fn folder_name(file: &Path) -> &str {
+    file.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or("system")
+}
+
+/// The place of a system's state.
+pub(crate) fn place(at: &At) -> anyhow::Result<Place> {
+    let here = env::current_dir().context("cannot tell the current folder")?;
+    if let Some(state) = &at.state {
+        return Ok(Place::new(&normal(&here.join(state))));
+    }
+    let file = find_file(&at.file)?;
+    let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+    Ok(Place::new(&normal(&folder.join(STATE))))
+}
+
+/// The path without `.` and `..`, so that one state directory has one name.
+fn normal(path: &Path) -> PathBuf {
+    let existing = path.ancestors().find(|folder| folder.exists());
+    let base = existing.and_then(|folder| folder.canonicalize().ok());
+    match (base, existing) {
+        (Some(base), Some(existing)) => base.join(path.strip_prefix(existing).unwrap_or(Path::new(""))),
+        _ => path.into(),
+    }
+}
+
+/// A client of the system that runs there.
+///
+/// # Errors
+/// None runs; the text says how to start it.
+pub(crate) async fn client(at: &At) -> anyhow::Result<(Client, Place)> {
+    let place = place(at)?;
+    let client = Client::new(place.api_socket());
+    match client.status().await {
+        Ok(_) => Ok((client, place)),
+        Err(plimsoll_api::ClientError::NotUp { .. }) => {
+            bail!("no system is up here (state directory {}); `plimsoll up` starts it", place.state.display())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

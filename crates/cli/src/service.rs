@@ -1,0 +1,20 @@
+//! `plimsoll restart` and `plimsoll scale`.
+
+use crate::{args::At, print, project};
+use std::process::ExitCode;
+
+/// Replaces each replica of a service.
+pub(crate) async fn restart(at: &At, service: &str) -> anyhow::Result<ExitCode> {
+    let (client, _) = project::client(at).await?;
+    client.restart(service).await?;
+    print::line(&format!("the replicas of {service} are being replaced; `plimsoll status --watch` shows it"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs another number of replicas.
+pub(crate) async fn scale(at: &At, service: &str, replicas: u32) -> anyhow::Result<ExitCode> {
+    let (client, _) = project::client(at).await?;
+    client.scale(service, replicas).await?;
+    print::line(&format!("{service} gets {replicas} replicas, until the next `plimsoll up` with a changed file"));
+    Ok(ExitCode::SUCCESS)
+}

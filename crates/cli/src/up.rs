@@ -1,0 +1,173 @@
+//! `plimsoll up`: build, offer, wait until it is ready, and stay.
+
+use crate::{args::Up, events::show, keeper, print, project, status};
+use anyhow::{Context, bail};
+use plimsoll_api::{Client, Event, Offer, Status};
+use plimsoll_model::system::SettingClass;
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+
+/// Variables that services inherit from whoever runs `up`.
+const INHERITED: [&str; 10] =
+    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SHELL", "XDG_RUNTIME_DIR"];
+
+/// Runs the system.
+pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
+    let Some(project) = project::read(&up.at.file)? else { return Ok(ExitCode::FAILURE) };
+    if let Some(environment) = &project.system.environment {
+        print::note(&format!("{} in environment `{environment}`", project.system.name));
+    }
+    if !up.no_build {
+        build(&project)?;
+    }
+    let place = project::place(&up.at)?;
+    let client = keeper::ensure(&place, &project.folder).await?;
+    let accepted = client.offer(&offer(&project)).await?;
+    if accepted.changes.is_empty() {
+        let now = client.status().await?;
+        if now.settled {
+            print::line("nothing to change: everything is as the file says");
+            return finish(&up, &client, &now, accepted.after).await;
+        }
+    }
+    for change in &accepted.changes {
+        print::note(&format!("  {:8} {}", change.what, change.name));
+    }
+    let ready = tokio::select! {
+        ready = wait_until_ready(&client, accepted.after, up.timeout) => ready?,
+        _ = tokio::signal::ctrl_c() => return interrupted(&client).await,
+    };
+    let Some(now) = ready else {
+        let now = client.status().await?;
+        print::raw(&status::text(&now));
+        print::error(&format!("not everything is ready after {} s; it goes on being tried", up.timeout));
+        if up.detach {
+            return Ok(ExitCode::FAILURE);
+        }
+        return stay(&client, accepted.after).await;
+    };
+    finish(&up, &client, &now, accepted.after).await
+}
+
+/// Runs the services' build commands, one after the other, each only once.
+fn build(project: &project::Project) -> anyhow::Result<()> {
+    let commands: Vec<&String> =
+        project.system.services.values().filter_map(|service| service.build.as_ref()?.command.as_ref()).collect();
+    let mut done: Vec<&String> = Vec::new();
+    for command in commands {
+        if done.contains(&command) {
+            continue;
+        }
+        print::note(&format!("building: {command}"));
+        let status = std::process::Command::new("sh").arg("-c").arg(command).current_dir(&project.folder).status();
+        let status = status.with_context(|| format!("cannot run `{command}`"))?;
+        if !status.success() {
+            bail!("`{command}` failed ({status}); nothing was changed");
+        }
+        done.push(command);
+    }
+    Ok(())
+}
+
+fn offer(project: &project::Project) -> Offer {
+    let environment: BTreeMap<String, String> =
+        INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+    Offer {
+        system: project.system.clone(),
+        text: project.text.clone(),
+        file: project.file.display().to_string(),
+        folder: project.folder.display().to_string(),
+        environment,
+        secrets: secrets(&project.text),
+    }
+}
+
+/// The secrets that the file names and the environment has.
+fn secrets(text: &str) -> BTreeMap<String, String> {
+    let names = text.split("$(secret:").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+}
+
+/// Shows what happens until everything is ready; `None` when the time is over.
+async fn wait_until_ready(client: &Client, after: u64, seconds: u64) -> anyhow::Result<Option<Status>> {
+    let wait = async {
+        let mut lines = client.events(after, true).await?;
+        loop {
+            let now = client.status().await?;
+            if now.settled {
+                return anyhow::Ok(now);
+            }
+            let next = tokio::time::timeout(Duration::from_millis(100), lines.next()).await;
+            match next {
+                Ok(Ok(Some(line))) => show_line(&line),
+                Ok(_) => lines = again(client, after).await?,
+                Err(_) => {}
+            }
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(seconds), wait).await {
+        Ok(status) => Ok(Some(status?)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The stream of events anew, after the engine was started anew.
+async fn again(client: &Client, after: u64) -> anyhow::Result<plimsoll_api::client::Lines> {
+    for _ in 0..500 {
+        if let Ok(lines) = client.events(after, true).await {
+            return Ok(lines);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bail!("the engine does not come back; see its log")
+}
+
+fn show_line(line: &str) {
+    if let Ok(event) = serde_json::from_str::<Event>(line) {
+        print::note(&show(&event));
+    }
+}
+
+async fn finish(up: &Up, client: &Client, now: &Status, after: u64) -> anyhow::Result<ExitCode> {
+    print::raw(&status::text(now));
+    let recorded = now.unenforced.iter().filter(|setting| setting.class != SettingClass::Enforced).count();
+    if recorded > 0 {
+        print::note(&format!("{recorded} settings are not enforced on this machine: `plimsoll plan` lists them"));
+    }
+    if up.detach {
+        return Ok(ExitCode::SUCCESS);
+    }
+    print::note("ready; Ctrl-C ends the system (`plimsoll up --detach` leaves it running)");
+    let last = client.events_so_far(after).await.ok().and_then(|events| events.last().map(|event| event.number));
+    stay(client, last.unwrap_or(after)).await
+}
+
+/// Shows what happens until Ctrl-C, or until the system has ended.
+async fn stay(client: &Client, after: u64) -> anyhow::Result<ExitCode> {
+    let show_all = async {
+        let mut lines = client.events(after, true).await?;
+        loop {
+            match lines.next().await {
+                Ok(Some(line)) => show_line(&line),
+                _ => match again(client, after).await {
+                    Ok(fresh) => lines = fresh,
+                    Err(_) => return anyhow::Ok(()),
+                },
+            }
+        }
+    };
+    tokio::select! {
+        ended = show_all => {
+            ended?;
+            print::note("the system has ended");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ = tokio::signal::ctrl_c() => interrupted(client).await,
+    }
+}
+
+async fn interrupted(client: &Client) -> anyhow::Result<ExitCode> {
+    print::note("ending the system");
+    client.down(false).await?;
+    crate::down::wait_until_gone(client).await?;
+    Ok(ExitCode::from(130))
+}
