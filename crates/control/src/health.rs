@@ -72,6 +72,8 @@ pub struct Memory {
     pub version: u16,
     /// The start of the process this is about; `None` before the first decision.
     pub started_at: Option<Instant>,
+    /// That start, or the first look at it if that came before (another process's clock may be ahead of ours).
+    pub began: Instant,
     /// The startup probe passed, or there is none.
     pub started: bool,
     /// Ready without a break since then; `None` when it is not ready.
@@ -98,6 +100,7 @@ impl Default for Memory {
         Self {
             version: MEMORY_VERSION,
             started_at: None,
+            began: Instant(0),
             started: false,
             ready_since: None,
             was_ready: false,
@@ -117,6 +120,7 @@ impl Memory {
     pub fn of_running(started_at: Instant, started: bool, ready_since: Option<Instant>) -> Self {
         Self {
             started_at: Some(started_at),
+            began: started_at,
             started,
             ready_since: ready_since.filter(|_| started),
             was_ready: ready_since.is_some(),
@@ -168,8 +172,9 @@ pub struct Decision {
 /// Decides about the process of one replica that runs now.
 pub fn decide(probes: &Probes, memory: &mut Memory, seen: &Seen) -> Decision {
     if memory.started_at != Some(seen.started_at) {
-        *memory = Memory { started_at: Some(seen.started_at), ..Memory::default() };
+        *memory = Memory { started_at: Some(seen.started_at), began: seen.started_at, ..Memory::default() };
     }
+    memory.began = memory.began.min(seen.at);
     memory.started |= probes.startup.is_none();
     for outcome in &seen.outcomes {
         take(probes, memory, outcome);
@@ -223,7 +228,7 @@ fn attempts(probes: &Probes, memory: &mut Memory, seen: &Seen) -> (Vec<ProbeKind
     }
     let mut attempt = vec![];
     let mut again_at: Option<Instant> = None;
-    let (started, was_ready) = (memory.started, memory.was_ready);
+    let (began, started, was_ready) = (memory.began, memory.started, memory.was_ready);
     let wanted = [
         (ProbeKind::Startup, &probes.startup, &mut memory.startup, !started && !seen.deleting, !started),
         (ProbeKind::Liveness, &probes.liveness, &mut memory.liveness, started && !seen.deleting, false),
@@ -232,13 +237,13 @@ fn attempts(probes: &Probes, memory: &mut Memory, seen: &Seen) -> (Vec<ProbeKind
     for (kind, probe, track, tried, early) in wanted {
         let Some(probe) = probe else { continue };
         if !tried {
-            track.hold(probe, seen.started_at, seen.at);
+            track.hold(probe, began, seen.at);
             continue;
         }
         if seen.under_way.contains(&kind) {
             continue;
         }
-        let next = track.next(probe, seen.started_at, seen.at, early);
+        let next = track.next(probe, began, seen.at, early);
         if next.attempt {
             attempt.push(kind);
         }

@@ -133,7 +133,7 @@ pub fn decide(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
     if memory.restart_at <= seen.at {
         return Decision { act: Act::Now, reason: format!("{ended}; restart {nth} in a row, now"), again_at: None };
     }
-    let wait = memory.restart_at.since(seen.exited_at);
+    let wait = memory.restart_at.since(seen.exited_at.min(seen.at));
     let reason = format!("{ended}; restart {nth} in a row, {wait} after it ended (CrashLoopBackOff)");
     Decision { act: Act::At(memory.restart_at), reason, again_at: Some(memory.restart_at) }
 }
@@ -161,12 +161,13 @@ fn remember(policy: &Policy, memory: &mut Memory, seen: &Seen) {
         *memory = Memory { exited_at: memory.exited_at, restart_at: seen.at, ..Memory::default() };
         return;
     }
-    if seen.exited_at.since(memory.restart_at) > FORGET_AFTER {
+    if seen.exited_at.min(seen.at).since(memory.restart_at) > FORGET_AFTER {
         memory.wait = None;
         memory.in_a_row = 0;
     }
     let wait = memory.wait.unwrap_or(Millis(0));
-    memory.restart_at = seen.exited_at.after(wait).max(seen.at);
+    // Whoever saw the end may have a clock ahead of ours: the wait is never longer for that.
+    memory.restart_at = seen.exited_at.min(seen.at).after(wait).max(seen.at);
     memory.in_a_row += 1;
     memory.wait = Some(memory.wait.map_or(BACK_OFF_FIRST, |last| Millis((last.0 * 2).min(BACK_OFF_MAX.0))));
 }

@@ -279,6 +279,17 @@ fn another_process_begins_anew_and_outcomes_of_the_old_one_mean_nothing() {
 }
 
 #[test]
+fn a_start_that_a_clock_ahead_of_ours_tells_is_now() {
+    let probes = Probes { readiness: Some(probe(0, 1000, 1, 1)), ..Probes::default() };
+    let mut memory = Memory::default();
+    let mut seen = Seen { at: at_ms(0), started_at: at_ms(3_600_000), ..Seen::default() };
+    assert_eq!(decide(&probes, &mut memory, &seen).attempt, [ProbeKind::Readiness]);
+    seen.at = at_ms(1);
+    seen.outcomes = vec![Outcome { probe: ProbeKind::Readiness, passed: true, at: at_ms(1) }];
+    assert!(decide(&probes, &mut memory, &seen).ready);
+}
+
+#[test]
 fn a_process_found_running_stays_ready_until_its_probe_fails() {
     let probes = Probes { readiness: Some(probe(0, 1000, 1, 2)), ..Probes::default() };
     let mut world = World::new(probes, 10);

@@ -8,11 +8,11 @@ mod world;
 use plimsoll_control::{
     order,
     reconcile::{
-        Act, Ordered, Phase, ReplicaSeen, Seen, ServiceWanted, SetWanted, Wanted, decide, recreate,
+        Act, Ordered, Phase, ReplicaSeen, Seen, ServiceWanted, Wanted, decide, recreate,
         rolling::{self, RollingPolicy, Sets},
     },
 };
-use plimsoll_model::{Amount, Instant, Millis, Ratio, ReplicaId, RevisionId};
+use plimsoll_model::{Amount, Instant, Millis, Ratio, ReplicaId};
 use proptest::{prelude::*, test_runner::RngSeed};
 use std::collections::{BTreeMap, BTreeSet};
 use world::{Chance, World, revision, set};
@@ -409,6 +409,17 @@ fn replicas_go_in_the_order_of_a_replica_set() {
 }
 
 #[test]
+fn a_service_scaled_to_nothing_is_still_wanted() {
+    check_sets(quarter(0), 1, &[(1, 4)], &[(1, 0)]);
+    let none = Sets { sets: vec![set(1, 0)], laid_for: 0, ..Sets::default() };
+    assert_eq!(rolling::sets(&quarter(6), &revision(1), &none, &[], Instant(9)).sets, [set(1, 6)]);
+    let wanted = Wanted { services: [("a".to_owned(), service(0, &[]))].into() };
+    let seen = Seen { replicas: vec![replica("a", 1, Phase::Ready)], ..Seen::default() };
+    let acts = decide(&wanted, &seen).acts;
+    assert!(matches!(&acts[..], [Act::Stop { reason, .. }] if reason == "0 of revision r1 wanted, 1 are there"));
+}
+
+#[test]
 fn recreate_waits_for_the_last_old_process() {
     let policy = quarter(2);
     let former = Sets { sets: vec![set(1, 2)], laid_for: 2, ..Sets::default() };
@@ -416,9 +427,9 @@ fn recreate_waits_for_the_last_old_process() {
     let look =
         |former: &Sets, replicas: &[ReplicaSeen]| recreate::sets(&policy, &revision(2), former, replicas, Instant(9));
     let first = look(&former, &replicas);
-    assert_eq!((first.sets.as_slice(), first.complete), ([].as_slice(), false));
+    assert_eq!((first.sets.as_slice(), first.complete), ([set(2, 0)].as_slice(), false));
     replicas.pop();
     replicas[0].phase = Phase::Stopping;
-    assert_eq!(look(&first, &replicas).sets, []);
-    assert_eq!(look(&first, &[]).sets, [SetWanted { revision: RevisionId("r2".into()), replicas: 2 }]);
+    assert_eq!(look(&first, &replicas).sets, [set(2, 0)]);
+    assert_eq!(look(&first, &[]).sets, [set(2, 2)]);
 }

@@ -71,6 +71,20 @@ fn what_had_been_ready_for_ten_seconds_is_replaced_at_once() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_makes_no_wait_longer() {
+    let mut memory = Memory::default();
+    for expected in [0, 10, 20] {
+        let at = Instant(1_000_000_000 * (1 + expected));
+        let seen = Seen { at, exited_at: at.after(Millis(3_600_000)), exit: CRASH, ..Seen::default() };
+        let then = match decide(&Policy::default(), &mut memory, &seen).act {
+            Act::At(then) => then,
+            _ => at,
+        };
+        assert!(then <= at.after(Millis::from_secs(expected)), "{then:?}");
+    }
+}
+
+#[test]
 fn the_restart_policy_holds() {
     use RestartPolicy::{Always, Never, OnFailure};
     let done = ExitSeen { code: Some(0), ..CRASH };

@@ -28,8 +28,8 @@ pub(super) struct Next {
 
 impl Track {
     /// Asks for an attempt if one is due. `early`: attempts that do not count are wanted as well.
-    pub(super) fn next(&mut self, probe: &Probe, started_at: Instant, at: Instant, early: bool) -> Next {
-        let base = started_at.after(probe.initial_delay);
+    pub(super) fn next(&mut self, probe: &Probe, began: Instant, at: Instant, early: bool) -> Next {
+        let base = began.after(probe.initial_delay);
         let due = *self.due.get_or_insert_with(|| tick_after(at, base.after(period(probe)), probe));
         let at_latest = if early && self.last != Some(true) { self.early_at(probe, base).min(due) } else { due };
         if at < at_latest {
@@ -44,8 +44,8 @@ impl Track {
     }
 
     /// Lets ticks go by, as a probe does that another one holds back.
-    pub(super) fn hold(&mut self, probe: &Probe, started_at: Instant, at: Instant) {
-        let first = started_at.after(probe.initial_delay).after(period(probe));
+    pub(super) fn hold(&mut self, probe: &Probe, began: Instant, at: Instant) {
+        let first = began.after(probe.initial_delay).after(period(probe));
         self.due = Some(tick_after(at, self.due.unwrap_or(first), probe));
     }
 

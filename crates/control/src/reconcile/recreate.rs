@@ -14,7 +14,7 @@ pub fn sets(policy: &RollingPolicy, new: &RevisionId, former: &Sets, replicas: &
     let old = replicas.iter().filter(is_old).count();
     let kept = former.sets.iter().find(|set| set.revision == *new).map_or(0, |set| set.replicas);
     let size = if old > 0 { kept.min(policy.replicas) } else { policy.replicas };
-    let sets = if size > 0 { vec![SetWanted { revision: new.clone(), replicas: size }] } else { vec![] };
+    let sets = vec![SetWanted { revision: new.clone(), replicas: size }];
     let progress = Progress::of(policy, new, replicas, at);
     let complete = old == 0 && progress.complete(policy.replicas);
     let reason = match old {

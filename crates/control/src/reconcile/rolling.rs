@@ -69,7 +69,7 @@ fn resolve(amount: Amount, replicas: u32, divide: fn(u64, u64) -> u64) -> u32 {
 /// what stands between an old version and its early end.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sets {
-    /// Revision and size, oldest first. Sets of size 0 are left out.
+    /// Revision and size, oldest first. The new revision is always there, an old one only above 0.
     pub sets: Vec<SetWanted>,
     /// The number of replicas that the sets were laid out for; another number is a scaling.
     pub laid_for: u32,
@@ -211,7 +211,7 @@ impl Layout {
     fn into_sets(self, policy: &RollingPolicy, new: &RevisionId, replicas: &[ReplicaSeen], at: Instant) -> Sets {
         let old: u32 = self.total() - self.parts[self.new].size;
         let waits = self.parts[self.new].size - self.parts[self.new].available();
-        let sets = self.parts.into_iter().filter(|part| part.size > 0);
+        let sets = self.parts.into_iter().filter(|part| part.size > 0 || part.revision == *new);
         let sets = sets.map(|part| SetWanted { revision: part.revision, replicas: part.size }).collect();
         let progress = Progress::of(policy, new, replicas, at);
         let complete = old == 0 && progress.complete(policy.replicas);
