@@ -13,6 +13,7 @@ use crate::accounts::MIGRATIONS;
 use crate::filter::Filter;
 use crate::hashing::Hashers;
 use crate::lockout::Lockout;
+use crate::seed;
 use crate::validation::Validation;
 use axum::Router;
 use axum::routing::{delete, get, post};
@@ -41,17 +42,21 @@ pub struct ApiSettings {
     names: KeyValueSettings,
     hashers: usize,
     migrate: bool,
+    admin: Option<(String, String)>,
 }
 
 impl ApiSettings {
-    /// Reads `PORT`, `ACCOUNTS_URL`, `NAMES_URL`, `HASHERS` (default: one per core), `MIGRATE` (default true).
+    /// Reads `PORT`, `ACCOUNTS_URL`, `NAMES_URL`, `HASHERS` (default: one per core), `MIGRATE` (default true), and for
+    /// a first administrator `ADMIN_NAME` with `ADMIN_PASSWORD`.
     pub fn read(environment: &mut Environment<'_>) -> Self {
+        let admin = environment.optional("ADMIN_NAME").map(|name| (name, environment.text("ADMIN_PASSWORD")));
         Self {
             server: ServerSettings::read("credentials-api", environment),
             accounts: PostgresSettings::read("accounts", environment),
             names: KeyValueSettings::read("names", environment),
             hashers: environment.parsed("HASHERS", cores()),
             migrate: environment.parsed("MIGRATE", true),
+            admin,
         }
     }
 }
@@ -80,6 +85,9 @@ pub async fn serve() -> anyhow::Result<()> {
         postgres::wait_until_answers(&bulk, PATIENCE).await?;
         postgres::migrate(&bulk, &MIGRATIONS).await?;
         bulk.close().await;
+    }
+    if let Some((name, password)) = &settings.admin {
+        seed::create_admin(&pool, name, password).await?;
     }
     let names = settings.names.open();
     let filter = Filter::new(names.clone());

@@ -96,8 +96,12 @@ mod tests {
         for index in 0..200_000 {
             cache.put(fold(&format!("name{index}")), None, now);
         }
-        let held: usize =
-            cache.shards.iter().map(|s| s.lock().unwrap().young.len() + s.lock().unwrap().old.len()).sum();
+        let held: usize = cache
+            .shards
+            .iter()
+            .map(|shard| shard.lock().unwrap())
+            .map(|shard| shard.young.len() + shard.old.len())
+            .sum();
         assert!(held <= 2 * SHARDS * GENERATION_MAX);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::accounts::{self, MIGRATIONS};
 use crate::audit::{self, Event};
-use crate::filter::{Filter, rebuild};
+use crate::filter::{Filter, RebuildError, rebuild};
 use crate::hashing;
 use crate::names::{Folded, fold};
 use anyhow::{Context, bail};
@@ -15,6 +15,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait for a rebuild that somebody else began.
+const REBUILD_PATIENCE: Duration = Duration::from_secs(300);
 /// Rows in one COPY: large enough to be fast, small enough to hold in memory.
 const BATCH: u64 = 50_000;
 const SYLLABLES: u64 = 65;
@@ -80,7 +82,15 @@ fn open() -> anyhow::Result<(PgPool, Filter)> {
 
 async fn refill(filter: &Filter, pool: &PgPool) -> anyhow::Result<()> {
     let started = Instant::now();
-    let rebuilt = rebuild(filter, pool).await.context("the filter was not rebuilt")?;
+    let rebuilt = loop {
+        match rebuild(filter, pool).await {
+            // It may have begun before our names were there, so it does not spare us ours.
+            Err(RebuildError::UnderWay) if started.elapsed() < REBUILD_PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            outcome => break outcome.context("the filter was not rebuilt")?,
+        }
+    };
     let generation = rebuilt.generation;
     tracing::info!(
         generation = generation.number,
@@ -101,14 +111,21 @@ fn admin_password(seed: &Seed) -> anyhow::Result<String> {
         }
         None => settings::read(|env| env.text("ADMIN_PASSWORD"))?,
     };
-    if password.chars().count() < 8 {
-        bail!("the administrator's password needs at least 8 characters");
-    }
     Ok(password)
 }
 
-async fn create_admin(pool: &PgPool, name: &str, password: &str) -> anyhow::Result<()> {
+/// Creates an administrator; a name that exists already stays as it is.
+///
+/// # Errors
+/// The database failed, the name is not ASCII or too long, or the password too short.
+pub async fn create_admin(pool: &PgPool, name: &str, password: &str) -> anyhow::Result<()> {
     let plain = Folded::plain(name).with_context(|| format!("{name:?} is not a name"))?;
+    if password.chars().count() < 8 {
+        bail!("the administrator's password needs at least 8 characters");
+    }
+    if accounts::for_sign_in(pool, plain.as_str()).await?.is_some() {
+        return Ok(());
+    }
     let hash = hashing::hash_blocking(password)?;
     let mut transaction = pool.begin().await?;
     match accounts::create(&mut transaction, (&plain, &fold(name)), &hash, "admin").await? {

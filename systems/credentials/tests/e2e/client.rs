@@ -1,0 +1,94 @@
+//! A small HTTP client; never follows redirects, keeps cookies only if asked.
+
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as Http;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+#[derive(Clone)]
+pub(crate) struct Client {
+    base: String,
+    http: Http<HttpConnector, Full<bytes::Bytes>>,
+}
+
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Reply {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Client {
+    pub(crate) fn new(address: &str) -> Self {
+        let http = Http::builder(TokioExecutor::new()).build(HttpConnector::new());
+        Self { base: format!("http://{address}"), http }
+    }
+
+    /// Sends; an error means that no answer came.
+    pub(crate) async fn try_send(&self, method: Method, path: &str, more: More<'_>) -> Result<Reply, String> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        for (name, value) in &more.headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(more.body.into())).unwrap();
+        let (parts, body) = self.http.request(request).await.map_err(|why| why.to_string())?.into_parts();
+        let bytes = body.collect().await.map_err(|why| why.to_string())?.to_bytes();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Reply { status: parts.status, headers: parts.headers, text })
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, more: More<'_>) -> Reply {
+        self.try_send(method, path, more).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, More::default()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.send(Method::POST, path, More::json(body)).await
+    }
+}
+
+/// Headers and body.
+#[derive(Default)]
+pub(crate) struct More<'a> {
+    headers: Vec<(&'static str, &'a str)>,
+    body: String,
+}
+
+impl<'a> More<'a> {
+    pub(crate) fn json(body: &Value) -> Self {
+        Self { headers: vec![("content-type", "application/json")], body: body.to_string() }
+    }
+
+    pub(crate) fn form(fields: &[(&str, &str)]) -> Self {
+        let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b' ');
+        assert!(fields.iter().all(|(_, value)| plain(value)), "this client does not encode");
+        let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", value.replace(' ', "+"))).collect();
+        Self { headers: vec![("content-type", "application/x-www-form-urlencoded")], body: pairs.join("&") }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: &'a str) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}

@@ -1,0 +1,143 @@
+//! Child processes that die with the test, whatever happens to it.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::net::Ipv4Addr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// Generous: these machines are shared.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An address in 127.64.0.0/10 that no other test process uses.
+pub(crate) fn own_address() -> Ipv4Addr {
+    let id = std::process::id();
+    let [_, high, middle, low] = id.to_be_bytes();
+    Ipv4Addr::new(127, 64 + (high & 63), middle, low)
+}
+
+/// A command that is killed when the test's thread ends; as `user` if we are root and one is given.
+pub(crate) fn command(program: &str, user: Option<&str>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]);
+    if let Some(user) = user.filter(|_| is_root()) {
+        command.args([format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".into()]);
+    }
+    command.arg(program).stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[derive(Default)]
+struct Lines {
+    kept: VecDeque<String>,
+    ended: bool,
+}
+
+/// A running child; killed when dropped.
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    lines: Arc<(Mutex<Lines>, Condvar)>,
+}
+
+impl Process {
+    pub(crate) fn start(name: &str, command: &mut Command) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let child = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn();
+        let child = child.unwrap_or_else(|why| panic!("cannot start {name}: {why}"));
+        // The command holds the pipe's other end until it is dropped or told otherwise.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let lines = Arc::<(Mutex<Lines>, Condvar)>::default();
+        let sink = Arc::clone(&lines);
+        std::thread::spawn(move || collect(reader, &sink));
+        Self { name: name.into(), child, lines }
+    }
+
+    /// Waits until `find` finds something in what was printed.
+    pub(crate) fn wait_for<T>(&self, mut find: impl FnMut(&str) -> Option<T>) -> T {
+        let (lock, changed) = &*self.lines;
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = lock.lock().unwrap();
+        loop {
+            if let Some(found) = lines.kept.iter().find_map(|line| find(line)) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && !lines.ended, "{} never said it:\n{}", self.name, text(&lines));
+            lines = changed.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    pub(crate) fn printed(&self) -> String {
+        text(&self.lines.0.lock().unwrap())
+    }
+
+    pub(crate) fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// SIGINT: PostgreSQL's fast shutdown, which does not wait for its clients.
+    pub(crate) fn interrupt(&self) {
+        self.signal(rustix::process::Signal::INT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{} does not end:\n{}", self.name, self.printed());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            println!("--- {} said:\n{}", self.name, self.printed());
+        }
+    }
+}
+
+fn text(lines: &Lines) -> String {
+    lines.kept.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn collect(reader: impl Read, sink: &(Mutex<Lines>, Condvar)) {
+    for line in BufReader::new(reader).lines() {
+        let Ok(line) = line else { break };
+        let mut lines = sink.0.lock().unwrap();
+        lines.kept.push_back(line);
+        if lines.kept.len() > 400 {
+            lines.kept.pop_front();
+        }
+        sink.1.notify_all();
+    }
+    sink.0.lock().unwrap().ended = true;
+    sink.1.notify_all();
+}
+
+/// Runs to the end and returns what was printed; fails the test if it fails.
+pub(crate) fn run(name: &str, command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|why| panic!("cannot run {name}: {why}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} failed: {text}");
+    text
+}

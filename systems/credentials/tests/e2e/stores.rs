@@ -1,0 +1,149 @@
+//! A PostgreSQL and a Redis for one test.
+
+use crate::process::{PATIENCE, Process, command, is_root, own_address, run};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const PASSWORD: &str = "for-tests";
+
+/// Waits until `done`, which is asked again and again.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub(crate) struct Postgres {
+    process: Process,
+    _folder: TempDir,
+}
+
+impl Postgres {
+    pub(crate) fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let user = is_root().then_some("postgres");
+        if user.is_some() {
+            run("chown", Command::new("chown").arg("postgres:").arg(folder.path()));
+        }
+        let data = folder.path().join("data");
+        let initdb = ["--auth=trust", "--username=test", "--no-sync", "--encoding=UTF8", "--locale=C", "-D"];
+        run("initdb", command(&program("initdb"), user).args(initdb).arg(&data));
+        let mut server = command(&program("postgres"), user);
+        server.arg("-D").arg(&data);
+        for setting in [
+            format!("listen_addresses={}", own_address()),
+            "port=5432".into(),
+            "unix_socket_directories=".into(),
+            "fsync=off".into(),
+            "max_connections=60".into(),
+        ] {
+            server.arg("-c").arg(setting);
+        }
+        let process = Process::start("postgres", &mut server);
+        process.wait_for(|line| line.contains("ready to accept connections").then_some(()));
+        Self { process, _folder: folder }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://test@{}:5432/postgres", own_address())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.process.interrupt();
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.process.wait()));
+    }
+}
+
+/// Debian keeps the servers outside PATH.
+fn program(name: &str) -> String {
+    let folders = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> =
+        folders.map(|folder| folder.path().join("bin").join(name)).filter(|path| path.exists()).collect();
+    found.sort();
+    found.pop().map_or_else(|| name.to_owned(), |path| path.to_string_lossy().into_owned())
+}
+
+/// One node, or three that form a cluster.
+pub(crate) struct Redis {
+    nodes: Vec<Process>,
+    folder: TempDir,
+    is_cluster: bool,
+}
+
+impl Redis {
+    pub(crate) fn single() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut this = Self { nodes: Vec::new(), folder, is_cluster: false };
+        this.nodes.push(this.start_node(7001));
+        this
+    }
+
+    pub(crate) fn cluster() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut this = Self { nodes: Vec::new(), folder, is_cluster: true };
+        for port in 7001..=7003 {
+            this.nodes.push(this.start_node(port));
+        }
+        let nodes = (7001..=7003).map(|port| format!("{}:{port}", own_address()));
+        let mut create = Command::new("redis-cli");
+        create.args(["-a", PASSWORD, "--no-auth-warning", "--cluster", "create"]).args(nodes).arg("--cluster-yes");
+        run("redis-cli", &mut create);
+        for port in 7001..=7003 {
+            wait_until("the cluster is formed", || this.ask(port, &["cluster", "info"]).contains("cluster_state:ok"));
+        }
+        this
+    }
+
+    fn start_node(&self, port: u16) -> Process {
+        let folder = self.folder.path().join(port.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut server = command("redis-server", None);
+        server.args(["--port", &port.to_string(), "--bind", &own_address().to_string()]);
+        server.args(["--requirepass", PASSWORD, "--save", "", "--appendonly", "no", "--dir"]).arg(&folder);
+        if self.is_cluster {
+            server.args(["--cluster-enabled", "yes", "--cluster-announce-ip", &own_address().to_string()]);
+        }
+        let process = Process::start("redis", &mut server);
+        process.wait_for(|line| line.contains("Ready to accept connections").then_some(()));
+        assert!(TcpStream::connect((own_address(), port)).is_ok());
+        process
+    }
+
+    /// What redis-cli answers.
+    pub(crate) fn ask(&self, port: u16, words: &[&str]) -> String {
+        let mut ask = Command::new("redis-cli");
+        ask.args(["-h", &own_address().to_string(), "-p", &port.to_string(), "-a", PASSWORD, "--no-auth-warning"]);
+        run("redis-cli", ask.args(words))
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.nodes.iter_mut().for_each(Process::kill);
+        self.nodes.clear();
+    }
+
+    /// Starts the single node again, empty.
+    pub(crate) fn start_again(&mut self) {
+        let node = self.start_node(7001);
+        self.nodes.push(node);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let address = own_address();
+        if self.is_cluster {
+            return format!("redis+cluster://:{PASSWORD}@{address}:7001,{address}:7002,{address}:7003");
+        }
+        format!("redis://:{PASSWORD}@{address}:7001/0")
+    }
+}
+
+pub(crate) fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_credentials"))
+}
