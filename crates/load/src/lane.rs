@@ -21,12 +21,13 @@ pub(crate) async fn run(worker: Rc<Worker>, number: usize, mut link: Option<Link
             Err(Cause::NotSent)
         } else {
             let attempt = attempt(&worker, number, &mut link, &job, &mut sent_at);
-            tokio::time::timeout_at(deadline.into(), attempt).await.unwrap_or(Err(Cause::TimedOut))
+            let ended = tokio::time::timeout_at(deadline.into(), attempt).await.unwrap_or(Err(Cause::TimedOut));
+            if ended.is_err() {
+                // An answer that comes after all would be taken for the next request's.
+                link = None;
+            }
+            ended
         };
-        if ended.is_err() {
-            // An answer that comes after all would be taken for the next request's.
-            link = None;
-        }
         let service = sent_at.as_ref().map(Instant::elapsed);
         worker.finish(job, service, ended);
     }

@@ -3,6 +3,18 @@
 //! A [`Plan`] says where requests go, how they arrive and what they are; [`Plan::start`] gives a [`Running`] that can be
 //! watched, marked and stopped; its end is a [`Report`].
 //!
+//! ```no_run
+//! # async fn example() -> Result<(), plimsoll_load::PlanError> {
+//! use std::time::Duration;
+//! use plimsoll_load::{Arrivals, Plan, RequestTemplate, Target};
+//!
+//! let target = Target::parse("http://127.0.0.1:8080")?;
+//! let arrivals = Arrivals::Poisson { rate_per_s: 200.0, seed: 1 };
+//! let report = Plan::new(target, arrivals, Duration::from_secs(10), vec![RequestTemplate::get("/")]).run().await?;
+//! println!("{report}");
+//! # Ok(()) }
+//! ```
+//!
 //! What makes the figures honest:
 //! - **Open loop.** A request starts when it's due, whatever became of those before it. (`Arrivals::Closed` is there for
 //!   "so many users", and says what it hides.)

@@ -110,6 +110,14 @@ impl Target {
     }
 }
 
+impl std::str::FromStr for Target {
+    type Err = PlanError;
+
+    fn from_str(url: &str) -> Result<Target, PlanError> {
+        Target::parse(url)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

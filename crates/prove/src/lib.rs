@@ -8,6 +8,17 @@
 //! What it never does: call something held that nobody measured; say "0 failed" without the N; hurt a system in
 //! production without being told to; decide with anything but the figures (`judge` is pure, and apart from the doing).
 //!
+//! ```no_run
+//! # async fn example() -> Result<(), plimsoll_prove::ProveError> {
+//! use plimsoll_prove::{Detail, Options, Verdict, prove, table};
+//!
+//! let client = plimsoll_api::Client::new(".plimsoll/api.sock");
+//! let report = prove(client, Options::default(), |_step| {}).await?;
+//! print!("{}", table(&report, Detail::Short));
+//! let exit_code = i32::from(report.worst() == Some(Verdict::Broken));
+//! # Ok(()) }
+//! ```
+//!
 //! A bad figure that the load generator itself may have caused makes a promise *unproven*, not *broken*.
 
 mod chart;

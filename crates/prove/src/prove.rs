@@ -97,7 +97,9 @@ pub async fn prove(client: Client, options: Options, mut tell: impl FnMut(Step<'
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = options.seed.unwrap_or_else(|| u64::try_from(now.as_micros() & 0xFFFF_FFFF).unwrap_or(0));
-    let promises = system.promises.clone();
+    let mut promises: Vec<(String, Promise)> = system.promises.clone().into_iter().collect();
+    // What only asks comes before what kills, so that nothing is measured on a system that still recovers.
+    promises.sort_by_key(|(_, promise)| harm(&promise.kind));
     let lab = Lab::new(client, system, options, (seed, first_number(now)));
     let mut report = Report::begin(&lab.system.name, environment, seed);
     for (name, promise) in &promises {
@@ -111,7 +113,21 @@ pub async fn prove(client: Client, options: Options, mut tell: impl FnMut(Step<'
         tell(Step::Ends(&proof));
         report.proofs.push(proof);
     }
+    report.proofs.sort_by(|one, other| one.promise.cmp(&other.promise));
     Ok(report)
+}
+
+/// How much an experiment of this kind hurts.
+fn harm(kind: &Kind) -> u8 {
+    match kind {
+        Kind::Latency { .. } => 0,
+        Kind::Throughput { .. } => 1,
+        Kind::Concurrency { .. } => 2,
+        Kind::Failover { .. } => 3,
+        Kind::Availability { .. } => 4,
+        Kind::Survival { .. } => 5,
+        Kind::RecoveryPoint { .. } | Kind::RecoveryTime { .. } | Kind::Rollback { .. } | Kind::Cost { .. } => 6,
+    }
 }
 
 /// What `{n}` begins with: a million numbers for each second, so that two sessions never make the same thing twice.

@@ -75,10 +75,11 @@ fn conditions(plan: &Plan, lasted: Duration) -> String {
     } else {
         format!(", {} after a warm-up of {}", time(lasted), time(plan.warm_up))
     };
+    let tls = if plan.target.tls { ", TLS with the certificate unchecked" } else { "" };
     let names: Vec<String> = plan.requests.iter().map(RequestTemplate::name).collect();
     let (most, timeout) = (plan.connections_max, time(plan.timeout));
     format!(
-        "{}; {arrivals}{how_long}; open loop, at most {most} connections{clients}, time-out {timeout}, seed {}, numbers from {}",
+        "{}; {arrivals}{how_long}; open loop, at most {most} connections{clients}{tls}, time-out {timeout}, seed {}, numbers from {}",
         names.join(", "),
         plan.seed,
         plan.first_number
