@@ -370,3 +370,20 @@ fn a_pasted_kubernetes_block_reads_with_its_defaults() {
     let again: policy::Policy = serde_json::from_str(&serde_json::to_string(&policy).unwrap()).unwrap();
     assert_eq!(again, policy);
 }
+
+#[test]
+fn a_decision_explains_its_arithmetic() {
+    let policy = hpa_policy(1, 10, false, vec![cpu(50)]);
+    let seen = look(START, 2, vec![samples(&[1340, 1000], START)]);
+    let decision = hpa::decide(&policy, &mut history::Memory::default(), &seen);
+    assert_eq!(
+        decision.steps,
+        [
+            "cpu: 2340m used of 2000m requested = 117 % against 50 %: ratio 2.34 (2 pods counted, 0 unready, 0 without a figure, 0 ignored)",
+            "cpu: ratio 2.34 × 2 pods, rounded up = 5",
+            "the metrics ask for 5",
+            "limited: 5 becomes 4 (ScaleUpLimit; 1 to 10)",
+            "scale from 2 to 4",
+        ]
+    );
+}

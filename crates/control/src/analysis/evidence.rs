@@ -14,13 +14,31 @@ const CEILING: f64 = 1e12;
 /// Alternatives that are weighed at once.
 const ALTERNATIVES: usize = 3;
 
-/// Likelihood ratios, one for each alternative; 1 says nothing.
+/// Likelihood ratios, one for each alternative; 1 says nothing. Written down bit by bit: a decimal that is read back can be
+/// off by the last bit, and a replay would decide otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "[u64; ALTERNATIVES]", into = "[u64; ALTERNATIVES]")]
 pub struct Evidence([f64; ALTERNATIVES]);
 
 impl Default for Evidence {
     fn default() -> Self {
         Self([1.0; ALTERNATIVES])
+    }
+}
+
+impl From<[u64; ALTERNATIVES]> for Evidence {
+    /// Bits that no ratio can have (NaN, an infinity, out of range) are read as the nearest that one can.
+    fn from(bits: [u64; ALTERNATIVES]) -> Self {
+        Self(bits.map(|bits| {
+            let ratio = f64::from_bits(bits);
+            if ratio.is_nan() { 1.0 } else { ratio.clamp(FLOOR, CEILING) }
+        }))
+    }
+}
+
+impl From<Evidence> for [u64; ALTERNATIVES] {
+    fn from(evidence: Evidence) -> Self {
+        evidence.0.map(f64::to_bits)
     }
 }
 

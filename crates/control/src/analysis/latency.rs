@@ -65,11 +65,15 @@ impl Latencies {
         })
     }
 
-    /// The same with every latency `percent` of what it was.
-    fn stretched(&self, percent: u64) -> Self {
-        let mut all = Self::default();
-        for (bucket, count) in &self.0 {
-            all.add(middle(*bucket) * percent / 100, *count);
+    /// Buckets and counts, in order, with every latency `percent` of what it was.
+    fn stretched(&self, percent: u64) -> Vec<(u16, u64)> {
+        let mut all: Vec<(u16, u64)> = Vec::with_capacity(self.0.len());
+        for (own, count) in &self.0 {
+            let moved = bucket(middle(*own) * percent / 100);
+            match all.last_mut().filter(|(last, _)| *last == moved) {
+                Some((_, sum)) => *sum += count,
+                None => all.push((moved, *count)),
+            }
         }
         all
     }
@@ -79,16 +83,16 @@ impl Latencies {
 /// all values are equal. 3.1 or more happens by chance once in a thousand.
 #[must_use]
 pub fn slower(new: &Latencies, old: &Latencies, percent: u64) -> Option<f64> {
-    let old = old.stretched(percent);
     let (news, olds) = (new.count() as f64, old.count() as f64);
     if news == 0.0 || olds == 0.0 {
         return None;
     }
-    let buckets: std::collections::BTreeSet<u16> = new.0.keys().chain(old.0.keys()).copied().collect();
+    let stretched = old.stretched(percent);
+    let (mut mine, mut theirs) = (new.0.iter().peekable(), stretched.iter().peekable());
     let (mut below, mut wins, mut ties) = (0.0, 0.0, 0.0);
-    for bucket in buckets {
-        let count = |side: &Latencies| side.0.get(&bucket).copied().unwrap_or(0) as f64;
-        let (mine, theirs) = (count(new), count(&old));
+    while let Some(next) = mine.peek().map(|one| *one.0).into_iter().chain(theirs.peek().map(|one| one.0)).min() {
+        let mine = mine.next_if(|one| *one.0 == next).map_or(0.0, |one| *one.1 as f64);
+        let theirs = theirs.next_if(|one| one.0 == next).map_or(0.0, |one| one.1 as f64);
         wins += mine * (below + theirs / 2.0);
         below += theirs;
         let tied = mine + theirs;

@@ -78,7 +78,7 @@ fn shares(policy: &Policy, memory: &Memory, seen: &Seen) -> Vec<Share> {
     let Some(stable) = &memory.stable else { return Vec::new() };
     let here = |revision: &RevisionId| available(policy, seen, revision);
     let (Some(aimed), Some(target)) = (aimed(policy, memory.stage), &memory.target) else {
-        return leftover(policy, memory, stable, here);
+        return leftover(policy, memory, seen, stable);
     };
     let new = match (here(stable) > 0, here(target) > 0) {
         // Whoever is alone takes everything, whatever was meant.
@@ -92,17 +92,15 @@ fn shares(policy: &Policy, memory: &Memory, seen: &Seen) -> Vec<Share> {
 
 /// After a canary or blue-green release is over, replicas of the version that is not kept may still be there: they get
 /// nothing any more, as soon as those of the kept one can carry it.
-fn leftover(policy: &Policy, memory: &Memory, stable: &RevisionId, here: impl Fn(&RevisionId) -> u32) -> Vec<Share> {
+fn leftover(policy: &Policy, memory: &Memory, seen: &Seen, stable: &RevisionId) -> Vec<Share> {
     let replaces = matches!(policy.rollout.strategy, Strategy::Rolling { .. } | Strategy::Recreate);
     if replaces || memory.stage == Stage::Replacing {
         return Vec::new();
     }
-    let mut others: Vec<&RevisionId> = memory.sets.sets.iter().map(|set| &set.revision).collect();
-    let gone = memory.quarantine.last().map(|one| &one.revision);
-    others.extend(gone);
-    others.retain(|revision| *revision != stable);
-    let theirs: u32 = others.iter().map(|revision| here(revision)).sum();
-    if others.is_empty() || here(stable) == 0 || here(stable) < theirs {
+    let others = seen.replicas.iter().filter(|one| one.revision != *stable);
+    let others = others.filter(|one| one.available(policy.rollout.min_ready, seen.at)).count();
+    let kept = available(policy, seen, stable);
+    if others == 0 || kept == 0 || (kept as usize) < others {
         return Vec::new();
     }
     vec![Share { revision: stable.clone(), share: Ratio::ONE }]

@@ -17,7 +17,7 @@ pub(super) const NOW: Instant = Instant(2_000_000_000_000_000);
 
 /// The moment `age_s` seconds before now.
 pub(super) fn ago(age_s: f64) -> Instant {
-    Instant(NOW.0 - (age_s * 1e6).round() as u64)
+    Instant(NOW.0.saturating_sub((age_s * 1e6).round() as u64))
 }
 
 #[derive(Debug, Clone, Deserialize)]

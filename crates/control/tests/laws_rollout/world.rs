@@ -1,0 +1,209 @@
+//! A small world that does what a release decides, 100 ms at a time, and checks every decision.
+
+use plimsoll_control::analysis::Counts;
+use plimsoll_control::reconcile::{Phase, ReplicaSeen, SetWanted};
+use plimsoll_control::rollout::{Command, Decision, Event, Memory, Policy, Seen, Wish, decide};
+use plimsoll_model::rollout::{Analysis, Inconclusive, Rollout, Strategy as How};
+use plimsoll_model::{Instant, Millis, Ratio, ReplicaId, RevisionId};
+use std::collections::BTreeMap;
+
+pub(super) fn revision(name: &str) -> RevisionId {
+    RevisionId(name.into())
+}
+
+/// What a revision is like.
+#[derive(Clone, Copy)]
+pub(super) struct Nature {
+    /// Milliseconds until it is ready; None: never.
+    pub(super) start_ms: Option<u64>,
+    /// Errors in 100 requests.
+    pub(super) errors: u64,
+}
+
+pub(super) const WELL: Nature = Nature { start_ms: Some(300), errors: 0 };
+
+/// A world that does what is decided, 100 ms at a time.
+pub(super) struct World {
+    pub(super) policy: Policy,
+    pub(super) memory: Memory,
+    pub(super) at: Instant,
+    pub(super) wanted: RevisionId,
+    pub(super) replicas: Vec<ReplicaSeen>,
+    pub(super) serial: u64,
+    pub(super) natures: BTreeMap<RevisionId, Nature>,
+    /// Requests in each 100 ms.
+    pub(super) traffic: u64,
+    pub(super) commands: Vec<Command>,
+    pub(super) events: Vec<(Instant, Event)>,
+    pub(super) last: Decision,
+}
+
+impl World {
+    pub(super) fn new(strategy: How, replicas: u32) -> Self {
+        let rollout = Rollout { strategy, ..Rollout::default() };
+        let mut world = Self {
+            policy: Policy { replicas, rollout, bake: Millis(0) },
+            memory: Memory::default(),
+            at: Instant(1_800_000_000_000_000),
+            wanted: revision("one"),
+            replicas: vec![],
+            serial: 0,
+            natures: BTreeMap::new(),
+            traffic: 100,
+            commands: vec![],
+            events: vec![],
+            last: Decision::default(),
+        };
+        world.run_s(10);
+        assert_eq!(world.memory.stable, Some(revision("one")), "the first version comes up");
+        world.events.clear();
+        world
+    }
+
+    pub(super) fn analysed(mut self, inconclusive: Inconclusive) -> Self {
+        let limits = Analysis { error_rate_max: Some(Ratio(10_000)), inconclusive, ..Analysis::default() };
+        self.policy.rollout.analysis = Some(limits);
+        self
+    }
+
+    pub(super) fn release(&mut self, name: &str, nature: Nature) {
+        self.natures.insert(revision(name), nature);
+        self.wanted = revision(name);
+    }
+
+    pub(super) fn nature(&self, revision: &RevisionId) -> Nature {
+        self.natures.get(revision).copied().unwrap_or(WELL)
+    }
+
+    pub(super) fn wish(&mut self, name: &str, wish: Wish) {
+        self.commands.push(Command { revision: revision(name), wish, by: "ann".into(), why: "test".into() });
+    }
+
+    pub(super) fn run_s(&mut self, seconds: u64) {
+        for _ in 0..seconds * 10 {
+            self.tick();
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.at = self.at.after(Millis(100));
+        self.live();
+        let seen = self.seen();
+        let decision = decide(&self.policy, &mut self.memory, &seen);
+        self.check(&seen, &decision);
+        self.events.extend(decision.events.iter().map(|event| (self.at, event.clone())));
+        self.carry_out(&decision.sets);
+        self.last = decision;
+    }
+
+    /// Starting ones become ready, those that were stopped are gone.
+    pub(super) fn live(&mut self) {
+        self.replicas.retain(|one| one.phase != Phase::Stopping);
+        let (at, natures) = (self.at, self.natures.clone());
+        for one in self.replicas.iter_mut().filter(|one| one.phase == Phase::Starting) {
+            let nature = natures.get(&one.revision).copied().unwrap_or(WELL);
+            if nature.start_ms.is_some_and(|start| one.started_at.after(Millis(start)) <= at) {
+                one.phase = Phase::Ready;
+                one.ready_since = Some(at);
+            }
+        }
+    }
+
+    pub(super) fn seen(&mut self) -> Seen {
+        let (at, wanted, replicas) = (self.at, self.wanted.clone(), self.replicas.clone());
+        Seen { at, wanted, replicas, spans: vec![self.answers()], commands: std::mem::take(&mut self.commands) }
+    }
+
+    /// The traffic of the last 100 ms, by the shares that were decided.
+    pub(super) fn answers(&self) -> BTreeMap<RevisionId, Counts> {
+        let mut answers = BTreeMap::new();
+        let ready = |revision: &RevisionId| self.count(|one| one.revision == *revision && one.phase == Phase::Ready);
+        let all = self.count(|one| one.phase == Phase::Ready).max(1);
+        for set in &self.last.sets {
+            let by_replicas = u64::from(ready(&set.revision)) * 1_000_000 / u64::from(all);
+            let named =
+                self.last.shares.iter().find(|share| share.revision == set.revision).map_or(0, |one| one.share.0);
+            let share = if self.last.shares.is_empty() { by_replicas } else { named };
+            let requests = self.traffic * share / 1_000_000;
+            let mut counts = Counts { requests, ..Counts::default() };
+            counts.errors = (requests * self.nature(&set.revision).errors).div_ceil(100).min(requests);
+            counts.latencies.add(20_000, requests);
+            answers.insert(set.revision.clone(), counts);
+        }
+        answers
+    }
+
+    pub(super) fn count(&self, is: impl Fn(&ReplicaSeen) -> bool) -> u32 {
+        u32::try_from(self.replicas.iter().filter(|one| is(one)).count()).unwrap()
+    }
+
+    pub(super) fn carry_out(&mut self, sets: &[SetWanted]) {
+        let sizes: BTreeMap<&RevisionId, u32> = sets.iter().map(|set| (&set.revision, set.replicas)).collect();
+        let mut kept: BTreeMap<RevisionId, u32> = BTreeMap::new();
+        // Those that are ready stay first.
+        self.replicas.sort_by_key(|one| (one.phase != Phase::Ready, one.id.serial));
+        for one in self.replicas.iter_mut().filter(|one| one.phase != Phase::Stopping) {
+            let kept = kept.entry(one.revision.clone()).or_default();
+            if *kept < sizes.get(&one.revision).copied().unwrap_or(0) {
+                *kept += 1;
+            } else {
+                one.phase = Phase::Stopping;
+                one.ready_since = None;
+            }
+        }
+        for (revision, size) in sizes {
+            for _ in kept.get(revision).copied().unwrap_or(0)..size {
+                self.serial += 1;
+                self.replicas.push(ReplicaSeen {
+                    id: ReplicaId::new("web", self.serial),
+                    revision: revision.clone(),
+                    phase: Phase::Starting,
+                    ready_since: None,
+                    started_at: self.at,
+                    restarts: 0,
+                });
+            }
+        }
+    }
+
+    /// What holds after every decision.
+    pub(super) fn check(&self, seen: &Seen, decision: &Decision) {
+        let total: u64 = decision.shares.iter().map(|share| share.share.0).sum();
+        assert!(decision.shares.is_empty() || total == 1_000_000, "{decision:?}");
+        let ready = |revision: &RevisionId| self.count(|one| one.revision == *revision && one.phase == Phase::Ready);
+        for share in &decision.shares {
+            let somebody = decision.shares.iter().any(|other| ready(&other.revision) > 0);
+            assert!(share.share.0 == 0 || ready(&share.revision) > 0 || !somebody, "a share for nobody: {decision:?}");
+        }
+        // Written down, read back and asked again with nothing new seen, it says the same and tells nothing.
+        let text = serde_json::to_string(&self.memory).unwrap();
+        let mut memory: Memory = serde_json::from_str(&text).unwrap();
+        assert_eq!(memory, self.memory);
+        let quiet = Seen { spans: vec![], commands: vec![], ..seen.clone() };
+        let again = decide(&self.policy, &mut memory, &quiet);
+        assert_eq!((&again.sets, &again.shares), (&decision.sets, &decision.shares));
+        assert!(again.events.is_empty(), "told twice: {:?}", again.events);
+        assert_eq!(memory, self.memory);
+    }
+
+    pub(super) fn share(&self, name: &str) -> u64 {
+        self.last.shares.iter().find(|share| share.revision == revision(name)).map_or(0, |share| share.share.0)
+    }
+
+    pub(super) fn promoted(&self) -> bool {
+        self.events.iter().any(|(_, event)| matches!(event, Event::Promoted { .. }))
+    }
+
+    pub(super) fn rolled_back(&self) -> Option<&str> {
+        self.events.iter().find_map(|(_, event)| match event {
+            Event::RolledBack { why, .. } => Some(why.as_str()),
+            _ => None,
+        })
+    }
+
+    #[track_caller]
+    pub(super) fn runs_only(&self, name: &str) {
+        assert_eq!(self.count(|one| one.revision == revision(name)), self.policy.replicas, "{:?}", self.last);
+        assert_eq!(self.count(|_| true), self.policy.replicas, "{:?}", self.last);
+    }
+}
