@@ -19,6 +19,7 @@ use crate::{
     site::Site,
     text,
 };
+use futures_util::future::join_all;
 use installed::Installed;
 use plimsoll_model::{
     Millis,
@@ -155,13 +156,9 @@ impl Redis {
         if let Some(cluster) = self.store.cluster {
             return form::inspect(&self.places(), &self.password, cluster).await;
         }
-        let mut members = Vec::new();
-        let mut summary = None;
-        for index in 0..self.site.ports.len() {
-            let (seen, line) = self.inspect_one(index).await;
-            summary = summary.or(line);
-            members.push(seen);
-        }
+        let asked = join_all((0..self.site.ports.len()).map(|index| self.inspect_one(index))).await;
+        let (members, lines): (Vec<MemberSeen>, Vec<Option<String>>) = asked.into_iter().unzip();
+        let summary = lines.into_iter().flatten().next();
         Inspection {
             healthy: members.iter().all(|member| member.ok),
             members,

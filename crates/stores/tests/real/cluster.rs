@@ -242,6 +242,21 @@ async fn keys_in_slots_that_nobody_has_are_not_given_away() {
     assert_eq!(read(&house, "kept").await, 200);
 }
 
+#[tokio::test]
+async fn a_hanging_member_is_told_and_waited_for() {
+    let mut house = cluster(3, 0);
+    house.start_all().await;
+    house.driver().provision().await.unwrap();
+    let pid = i32::try_from(house.pid(1)).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    assert!(house.driver().ready(1).await.is_err());
+    let seen = house.driver().inspect().await;
+    assert!(!seen.healthy && seen.members[1].role == "unknown" && seen.summary.contains("member 1"), "{seen:?}");
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    house.driver().provision().await.unwrap();
+    members(&house).await;
+}
+
 #[test]
 fn too_few_masters_and_too_high_ports_are_refused() {
     let mut house = cluster(3, 0);

@@ -133,3 +133,15 @@ async fn an_external_server_is_only_asked() {
     assert!(!not.why.contains("orders:"), "{not}");
     assert!(plimsoll_stores::external("nonsense://", Engine::Postgres).await.is_err());
 }
+
+#[test]
+fn what_is_not_enforced_here_is_said() {
+    let mut wanted = store(Engine::Postgres);
+    assert_eq!(plimsoll_stores::recorded(&wanted), Vec::<String>::new());
+    (wanted.instances, wanted.synchronous) = (3, true);
+    let lines = plimsoll_stores::recorded(&wanted);
+    assert!(lines.len() == 2 && lines[0].starts_with("instances: 3"), "{lines:?}");
+    assert_eq!(plimsoll_stores::member_count(&wanted), 1);
+    wanted.external = Some("postgres://elsewhere/x".to_owned());
+    assert_eq!((plimsoll_stores::recorded(&wanted).len(), plimsoll_stores::member_count(&wanted)), (0, 0));
+}
