@@ -103,7 +103,7 @@ pub(crate) async fn forward(
     let connection = Arc::clone(&visit.connection);
     bump(&backend.live.requests[connection.worker].0, 1);
     let answer = backend.limits.response.as_duration();
-    let patience = Patience { deadline: time::Instant::from_std(visit.started) + answer, answer };
+    let mut patience = Patience { deadline: time::Instant::from_std(visit.started) + answer, answer };
     let mut tried = Tried::default();
     let mut sent = 0;
     let mut last: Option<Problem> = None;
@@ -119,6 +119,10 @@ pub(crate) async fn forward(
                     // One that only could not be connected to may come again as well.
                     Err(problem) => return Err(last.filter(|last| last.kind != "refused").unwrap_or(problem)),
                 };
+                if sent == 0 {
+                    // Waiting for a replica is not waiting for its answer.
+                    patience.deadline = time::Instant::now() + answer;
+                }
                 continue;
             }
             Choice::Nobody => return Err(last.unwrap_or_else(|| shed(visit, &backend))),

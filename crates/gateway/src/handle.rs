@@ -19,7 +19,7 @@ use http::{
 };
 use hyper::body::{Body, Incoming};
 use plimsoll_control::route::limit::Verdict;
-use std::{convert::Infallible, sync::Arc, sync::atomic::Ordering::Relaxed};
+use std::{convert::Infallible, sync::Arc};
 
 static LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 static REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -82,9 +82,6 @@ async fn respond(visit: &mut Visit, request: Request<Incoming>, limits: &mut Hea
         find_route(&table, &connection, host, request.uri().path())?
     };
     visit.enter(Arc::clone(&route));
-    if connection.shared.retiring.load(Relaxed) && route.backend.is_none() {
-        return Err(Problem::shed("retiring", "this gateway is about to end"));
-    }
     check_limits(&route, &connection, request.headers(), limits)?;
     let Some(backend) = route.backend.clone() else {
         return Err(Problem::shed("no-service", format!("`{}` is not running", route.service)));

@@ -44,7 +44,7 @@ use std::{
     io,
     path::PathBuf,
     process::ExitCode,
-    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex},
     thread::JoinHandle,
     time::Duration,
 };
@@ -117,7 +117,6 @@ async fn main_thread(
     };
     // No new listener comes any more.
     line.abort();
-    shared.retiring.store(true, Relaxed);
     let grace = Duration::from_millis(grace_ms);
     shared.posts.iter().for_each(|post| post.send(Order::Retire { grace }));
     let join = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));

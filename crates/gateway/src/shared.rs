@@ -6,10 +6,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use plimsoll_model::Instant;
 use std::{
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::{Notify, mpsc};
@@ -28,8 +25,6 @@ pub(crate) struct Shared {
     pub(crate) nudge: Notify,
     /// Asks the main thread to end: how long what is in flight may take, in milliseconds.
     pub(crate) retire: mpsc::UnboundedSender<u64>,
-    /// No request is accepted any more.
-    pub(crate) retiring: AtomicBool,
     clock: Clock,
 }
 
@@ -52,7 +47,6 @@ impl Shared {
             log,
             nudge: Notify::new(),
             retire,
-            retiring: AtomicBool::new(false),
             clock: Clock {
                 epoch_us: u64::try_from(epoch.as_micros()).unwrap_or(u64::MAX),
                 started: std::time::Instant::now(),

@@ -1,7 +1,7 @@
 //! Asks `control::route::weigh` ten times a second (and at once when a replica fails too often), and tells the live figures.
 
 use crate::{shared::Shared, table::Table};
-use plimsoll_control::route::{Memory, Seen, SeenReplica, Standing, budget, weigh};
+use plimsoll_control::route::{Memory, Seen, SeenReplica, Standing, Weighed, budget, weigh};
 use plimsoll_model::{Instant, Millis};
 use std::{
     collections::BTreeMap,
@@ -24,6 +24,8 @@ pub(crate) struct Weigher {
 #[derive(Debug, Default)]
 struct Service {
     memory: Memory,
+    /// Nothing changes before the next request or edition: the table's edition, and the requests so far.
+    settled: Option<(u64, u64)>,
     requests: u64,
     filled_at: Instant,
 }
@@ -34,6 +36,10 @@ impl Weigher {
         self.services.retain(|name, _| table.services.contains_key(name));
         for (name, backend) in &table.services {
             let service = self.services.entry(name.clone()).or_default();
+            let requests = backend.live.requests();
+            if service.settled == Some((table.edition, requests)) {
+                continue;
+            }
             let replicas = backend.endpoints.iter().map(|endpoint| SeenReplica {
                 id: endpoint.live.id.clone(),
                 start: endpoint.pool,
@@ -58,7 +64,10 @@ impl Weigher {
             if opened {
                 backend.live.ready.notify_waiters();
             }
-            let requests = backend.live.requests();
+            let settled = weighed.iter().all(Weighed::is_settled)
+                && service.requests == requests
+                && backend.live.retries_left.load(Relaxed) >= budget::start(&backend.resilience);
+            service.settled = settled.then_some((table.edition, requests));
             let elapsed = at.since(service.filled_at).0;
             if elapsed >= 50 {
                 let new = requests.saturating_sub(service.requests);

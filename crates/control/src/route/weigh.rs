@@ -98,6 +98,14 @@ pub struct Weighed {
     pub latency_us: u32,
 }
 
+impl Weighed {
+    /// Asking again later gives the same, as long as nothing new is seen.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(self.standing, Standing::Full | Standing::Closed) && self.latency_us == 0
+    }
+}
+
 /// The latency that was seen once is half forgotten after so long without an answer.
 const FORGET: Millis = Millis(1000);
 

@@ -183,6 +183,7 @@ impl Drop for Replica {
 }
 
 /// The process of a [`Replica`]: answers `ok`; ends when its standard input does.
+#[expect(clippy::print_stdout, reason = "its address is read from there")]
 pub(crate) fn replica_process() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     println!("listens at {}", listener.local_addr().unwrap());

@@ -4,7 +4,7 @@ use crate::{
     backend::Backend,
     client::{Client, Load, get},
     keeper::Keeper,
-    world::{World, endpoint, until},
+    world::{Start, World, endpoint, until},
 };
 use bytes::Bytes;
 use http::Response;
@@ -181,4 +181,28 @@ async fn connections_are_shared_among_workers() {
     let figures = world.figures().unwrap();
     assert_eq!(figures.connections, 64);
     assert_eq!(figures.routes["*/"].requests, 64);
+}
+
+#[tokio::test]
+async fn a_flood_of_log_lines_is_cut_and_counted() {
+    let backend = Backend::echo("web").await;
+    let rate = ("PLIMSOLL_ACCESS_LOG_RATE", "4".to_owned());
+    let (world, address) =
+        crate::world::serving_with(Start { environment: vec![rate], ..Start::default() }, &backend).await;
+    let load = Load::start(address, 2, GET);
+    until("lines are skipped, and that is told", || world.log().iter().any(|line| line["skipped"].as_u64() > Some(0)))
+        .await;
+    assert_eq!(load.stop().await.1, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_reader_of_the_log_that_stalls_stops_nobody() {
+    let backend = Backend::echo("web").await;
+    let rate = ("PLIMSOLL_ACCESS_LOG_RATE", "1000000".to_owned());
+    let start = Start { environment: vec![rate], log_stalls: true, ..Start::default() };
+    let (_world, address) = crate::world::serving_with(start, &backend).await;
+    let load = Load::start(address, 8, GET);
+    // More lines than pipe and queue hold together.
+    load.more(8000).await;
+    assert_eq!(load.stop().await.1, Vec::<String>::new());
 }

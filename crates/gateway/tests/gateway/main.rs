@@ -2,6 +2,8 @@
 //!
 //! No test waits for a time to pass: they wait for what they expect, for at most [`world::PATIENCE`].
 
+#![expect(clippy::unwrap_used, reason = "what tests need and do not get is a failed test")]
+
 mod abuse;
 mod backend;
 mod client;

@@ -166,7 +166,7 @@ async fn replicas_that_close_kept_connections_lose_no_request() {
         let count = Arc::clone(&count);
         async move {
             write_ok(&mut stream, "", "ok").await.ok()?;
-            (count.fetch_add(1, SeqCst) % 3 > 0).then_some(stream)
+            (!count.fetch_add(1, SeqCst).is_multiple_of(3)).then_some(stream)
         }
     })
     .await;

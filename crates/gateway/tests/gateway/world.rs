@@ -10,6 +10,7 @@ use plimsoll_wire::{
     gateway::{Ask, Figures},
     place::Place,
 };
+use rustix::event::{PollFd, PollFlags};
 use std::{
     io::Read,
     net::{SocketAddr, TcpListener},
@@ -49,6 +50,20 @@ pub(crate) struct Start {
     pub(crate) environment: Vec<(&'static str, String)>,
     /// The limit of open files.
     pub(crate) files: Option<u64>,
+    /// Nobody reads what it writes to standard output.
+    pub(crate) log_stalls: bool,
+}
+
+/// As [`World::serving`], with one replica.
+pub(crate) async fn serving_with(start: Start, backend: &Backend) -> (World, SocketAddr) {
+    let world = World::start_with(start);
+    let address = world.listen("ingress", Entry::Ingress { tls: None });
+    world.change(|table| {
+        table.hosts.push(host("*", &[("/", "web")]));
+        table.services.insert("web".into(), service("web", &[backend]));
+    });
+    world.applied().await;
+    (world, address)
 }
 
 impl World {
@@ -84,8 +99,14 @@ impl World {
             .unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (mut output, written) = (child.stdout.take().unwrap(), Arc::clone(&log));
+        let stalls = start.log_stalls;
         thread::spawn(move || {
             let mut bytes = [0; 4096];
+            if stalls {
+                // Holds the pipe open without reading until the gateway has ended: `poll` tells of that alone.
+                let mut ended = [PollFd::new(&output, PollFlags::empty())];
+                rustix::event::poll(&mut ended, None).unwrap();
+            }
             while let Ok(length @ 1..) = output.read(&mut bytes) {
                 written.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..length]));
             }
