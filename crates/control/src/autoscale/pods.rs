@@ -1,6 +1,6 @@
 //! Which pods count: Kubernetes' sorting of pods for one metric, and what they request.
 //!
-//! Source: `groupPods` and `calculateRequests` of Kubernetes 1.36, as described in our own words in the decision note.
+//! Source: `groupPods` and `calculateRequests` of Kubernetes 1.36.
 
 use super::policy::Controller;
 use super::seen::{Answer, Phase, Pod, Sample, Usage};
