@@ -1,8 +1,9 @@
 //! `use-cycle`: services that wait for each other in a circle would never start.
 //!
-//! Every edge that lies on a circle is shown on a shortest one. Nothing here recurses: a chain may be 10,000 long.
+//! Every edge that lies on a circle is shown on one, up to a limit. Nothing here recurses: a chain may be 10,000 long.
 
 use crate::{
+    diagnostic::shown,
     node::At,
     reading::{Reading, Reference, ReferenceKind},
 };
@@ -10,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// More circles than these are one tangle, told as such.
 const CYCLES_MAX: usize = 50;
+/// So many names of one circle are written out.
+const NAMES_MAX: usize = 100;
 
 impl Reading<'_, '_> {
     /// Reports each circle over `uses` with its whole path.
@@ -18,20 +21,24 @@ impl Reading<'_, '_> {
         for reference in references.iter().filter(|reference| reference.kind == ReferenceKind::Uses) {
             edges.entry(&reference.from).or_default().push((&reference.to, reference.at));
         }
-        let mut told: BTreeSet<Vec<&str>> = BTreeSet::new();
+        let mut told = 0;
+        let mut covered: BTreeSet<(&str, &str)> = BTreeSet::new();
         for (from, to, at) in on_cycles(&edges) {
-            if told.len() == CYCLES_MAX {
+            if told == CYCLES_MAX {
                 break;
             }
+            if covered.contains(&(from, to)) {
+                continue;
+            }
             let Some(mut path) = shortest(&edges, to, from) else { continue };
+            covered.extend(path.windows(2).map(|pair| (pair[0], pair[1])));
+            covered.insert((from, to));
+            told += 1;
             path.insert(0, from);
             path.pop();
             let first = path.iter().enumerate().min_by_key(|(_, name)| **name).map_or(0, |(place, _)| place);
             path.rotate_left(first);
-            if !told.insert(path.clone()) {
-                continue;
-            }
-            let circle = path.iter().chain(path.first()).copied().collect::<Vec<_>>().join(" → ");
+            let circle = circle(&path);
             let (headline, help) = if path.len() == 1 {
                 (format!("`{from}` waits for itself"), "remove it".to_owned())
             } else {
@@ -41,6 +48,16 @@ impl Reading<'_, '_> {
             self.refuse("use-cycle", at, headline, help);
         }
     }
+}
+
+/// `a → b → a`; the middle of a very long one is left out.
+fn circle(path: &[&str]) -> String {
+    let mut names: Vec<String> = path.iter().chain(path.first()).map(|name| shown(name)).collect();
+    if names.len() > NAMES_MAX {
+        let left_out = names.len() - NAMES_MAX;
+        names.splice(NAMES_MAX - 1..names.len() - 1, [format!("({left_out} more)")]);
+    }
+    names.join(" → ")
 }
 
 /// The edges whose ends lie in one strongly connected component, in the order of names.
