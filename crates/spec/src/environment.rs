@@ -121,6 +121,7 @@ fn checked_as(
         reading.check_use_cycles(&references);
         reading.check_budgets(&system, &references);
         system.unenforced = std::mem::take(&mut reading.unenforced);
+        system.unenforced.sort_by_key(|setting| setting.line);
         system
     });
     (system, reading.diagnostics)

@@ -46,7 +46,7 @@ fn formatted(text: &str) -> Option<String> {
         out.push_str(line.trim_end());
         out.push('\n');
     }
-    page.map(&root, Some(&ROOT), Region { from: head, to: page.lines.len() }, 0, &mut out)?;
+    page.map(&root, Region { from: head, to: page.lines.len() }, Place { shape: Some(&ROOT), indent: 0 }, &mut out)?;
     Some(ended(&out))
 }
 
@@ -60,6 +60,13 @@ fn ended(text: &str) -> String {
 struct Region {
     from: usize,
     to: usize,
+}
+
+/// What is written, and how far to the right.
+#[derive(Clone, Copy)]
+struct Place {
+    shape: Option<&'static Shape>,
+    indent: usize,
 }
 
 struct Page<'t> {
@@ -93,14 +100,7 @@ impl Page<'_> {
     }
 
     /// Writes a block map. `None`: it is written in a way that isn't understood here.
-    fn map(
-        &self,
-        node: &Node,
-        shape: Option<&'static Shape>,
-        region: Region,
-        indent: usize,
-        out: &mut String,
-    ) -> Option<()> {
+    fn map(&self, node: &Node, region: Region, place: Place, out: &mut String) -> Option<()> {
         let entries = node.map()?;
         let mut starts = Vec::new();
         let mut from = region.from;
@@ -117,15 +117,16 @@ impl Page<'_> {
         if self.lines[first..line].iter().any(|line| !is_blank_or_comment(line)) {
             return None; // `<<`, or something else that isn't an entry
         }
-        let section = section_of(shape);
+        let section = section_of(place.shape);
         let mut order: Vec<usize> = (0..entries.len()).collect();
-        order.sort_by_key(|place| rank(section, &entries[*place].key));
-        for (position, place) in order.iter().enumerate() {
-            let (lead, line) = starts[*place];
-            let to = starts.get(place + 1).map_or(region.to, |(lead, _)| *lead);
-            let entry = &entries[*place];
-            self.comments(Region { from: lead, to: line }, indent, position == 0, out);
-            self.entry(entry, shape_of(shape, &entry.key), Region { from: line, to }, indent, out)?;
+        order.sort_by_key(|index| rank(section, &entries[*index].key));
+        for (position, index) in order.iter().enumerate() {
+            let (lead, line) = starts[*index];
+            let to = starts.get(index + 1).map_or(region.to, |(lead, _)| *lead);
+            let entry = &entries[*index];
+            self.comments(Region { from: lead, to: line }, place.indent, position == 0, out);
+            let place = Place { shape: shape_of(place.shape, &entry.key), ..place };
+            self.entry(entry, Region { from: line, to }, place, out)?;
         }
         Some(())
     }
@@ -144,14 +145,7 @@ impl Page<'_> {
         }
     }
 
-    fn entry(
-        &self,
-        entry: &Entry,
-        shape: Option<&'static Shape>,
-        region: Region,
-        indent: usize,
-        out: &mut String,
-    ) -> Option<()> {
+    fn entry(&self, entry: &Entry, region: Region, Place { shape, indent }: Place, out: &mut String) -> Option<()> {
         let (line_start, line) = self.source.lines(to_u32(region.from + 1), to_u32(region.from + 1));
         let key = self.source.text.get(entry.key_at.start as usize..entry.key_at.end as usize)?;
         let after = line.get((entry.key_at.end as usize).checked_sub(line_start)?..)?.trim_start().strip_prefix(':')?;
@@ -175,7 +169,7 @@ impl Page<'_> {
             match &entry.node.value {
                 Value::Map(_) => {
                     let before = out.len();
-                    if self.map(&entry.node, shape, below, indent + 2, out).is_some() {
+                    if self.map(&entry.node, below, Place { shape, indent: indent + 2 }, out).is_some() {
                         return Some(());
                     }
                     out.truncate(before);

@@ -204,9 +204,18 @@ impl Reading<'_, '_> {
         if let Some(list) = fields.get("httpHeaders") {
             for item in self.list(list, "[{ name: Accept, value: text/plain }]") {
                 let Some(header) = self.fields(item, &HEADER, "httpHeaders") else { continue };
-                let name = header.get("name").and_then(|node| self.some_text(node));
-                let value = header.get("value").and_then(|node| self.text(node)).unwrap_or_default();
-                headers.extend(name.map(|name| (name, value)));
+                let (Some(name), Some(value)) = (header.get("name"), header.get("value")) else {
+                    self.refuse(
+                        "missing-key",
+                        item.at,
+                        "a header has a name and a value",
+                        "write `{ name: Accept, value: text/plain }`",
+                    );
+                    continue;
+                };
+                let at = name.at;
+                let Some(name) = self.some_text(name) else { continue };
+                headers.extend(self.header(&name, at, value).map(|value| (name, value)));
             }
         }
         Some(Handler::HttpGet { path, port, tls: tls.unwrap_or(false), headers })

@@ -17,7 +17,8 @@ impl Decimal {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-        let is_number = !whole.is_empty() && !(number.contains('.') && part.is_empty()) && !part.contains('.');
+        let ends_in_point = number.ends_with('.');
+        let is_number = !whole.is_empty() && !ends_in_point && !part.contains('.');
         if !is_number || whole.len() > 18 || part.len() > 9 {
             return None;
         }

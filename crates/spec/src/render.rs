@@ -107,7 +107,7 @@ pub fn render_sarif(diagnostics: &[Diagnostic], source: &Source<'_>) -> Value {
 fn result(found: &Diagnostic, source: &Source<'_>) -> Value {
     let mut text = found.headline.clone();
     for extra in found.notes.iter().map(|note| &note.text).chain(&found.help) {
-        text.push_str("\n");
+        text.push('\n');
         text.push_str(extra);
     }
     let level = match found.severity {

@@ -2,7 +2,7 @@
 
 use crate::{
     diagnostic::shown,
-    node::Node,
+    node::{At, Node},
     reading::{Fields, Reading},
     section::{Section, Shape, key},
 };
@@ -55,21 +55,27 @@ impl Reading<'_, '_> {
         }
         if let Some(headers) = fields.get("headers") {
             for entry in self.entries(headers, "`headers: { NAME: value }`") {
-                let is_token = entry.key.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c));
-                if !is_token || entry.key.is_empty() {
-                    let headline = format!("`{}` can't be the name of a header", shown(&entry.key));
-                    self.refuse("name", entry.key_at, headline, "use letters, digits and `-`");
-                    continue;
-                }
-                let Some(value) = self.text(&entry.node) else { continue };
-                if value.chars().any(char::is_control) {
-                    self.refuse("wrong-type", entry.node.at, "a header has one line", "write it in one line");
-                    continue;
-                }
+                let Some(value) = self.header(&entry.key, entry.key_at, &entry.node) else { continue };
                 request.headers.insert(entry.key.clone(), value);
             }
         }
         Some(request)
+    }
+
+    /// A header that is one: its name a token, its value one line.
+    pub(crate) fn header(&mut self, name: &str, at: At, value: &Node) -> Option<String> {
+        let is_token = name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c));
+        if !is_token || name.is_empty() {
+            let headline = format!("`{}` can't be the name of a header", shown(name));
+            self.refuse("name", at, headline, "use letters, digits and `-`");
+            return None;
+        }
+        let text = self.text(value)?;
+        if text.chars().any(char::is_control) {
+            self.refuse("wrong-type", value.at, "a header has one line", "write it in one line");
+            return None;
+        }
+        Some(text)
     }
 
     fn statuses(&mut self, fields: &Fields<'_>) -> Vec<u16> {

@@ -108,13 +108,12 @@ impl Reading<'_, '_> {
         if let Some(defaults) = defaults {
             self.fields(defaults, &SERVICE, "defaults");
         }
-        let Some(services) = fields.get("services") else {
-            if system.stores.is_empty() {
-                let help = "write `services: { web: { command: [./serve], port: 8000 } }`";
-                self.refuse("missing-key", fields.at, "a system has `services` or `stores`", help);
-            }
-            return;
-        };
+        let is_empty = |key| fields.get(key).is_none_or(|node| node.map().is_some_and(<[_]>::is_empty));
+        if is_empty("services") && is_empty("stores") {
+            let help = "write `services: { web: { command: [./serve], port: 8000 } }`";
+            self.refuse("missing-key", fields.at("services"), "a system has `services` or `stores`", help);
+        }
+        let Some(services) = fields.get("services") else { return };
         for entry in self.entries(services, "`services: { NAME: { command: [PROGRAM] } }`") {
             self.is_name(&entry.key, entry.key_at);
             if self.stores.contains(&entry.key) {

@@ -66,7 +66,7 @@ fn on_cycles<'n>(edges: &BTreeMap<&'n str, Vec<(&'n str, At)>>) -> Vec<(&'n str,
     let mut found = Vec::new();
     for (from, targets) in edges {
         for (to, at) in targets {
-            if component.get(from).is_some() && component.get(from) == component.get(to) {
+            if component.contains_key(from) && component.get(from) == component.get(to) {
                 found.push((*from, *to, *at));
             }
         }

@@ -41,8 +41,16 @@ fn holds(text: &str) {
     assert_eq!(fmt(&formatted), formatted, "formatting twice changes the text");
 }
 
+/// Few cases by default; PROPTEST_CASES asks for more.
+fn config() -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").is_ok();
+    let default = ProptestConfig::default();
+    let cases = if asked { default.cases } else { 64 };
+    ProptestConfig { cases, failure_persistence: None, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn nothing_panics_on_mutated_files(
