@@ -141,12 +141,7 @@ fn routes(api: Api) -> Router {
 
 fn register(metrics: &Metrics, api: &Api) {
     metrics.register(|registry| {
-        for (by, counter) in api.validation.counts().each() {
-            registry.sub_registry_with_label(("by".into(), by.into())).register(
-                "username_validations",
-                "Usernames validated, by who answered",
-                counter.clone(),
-            );
-        }
+        let counted = api.validation.counted();
+        registry.register("username_validations", "Usernames validated, by who answered", counted);
     });
 }

@@ -8,7 +8,7 @@ use crate::cache::{Cache, Owner};
 use crate::coalesce::{Bounds, Coalescer};
 use crate::filter::{Filter, Presence};
 use crate::names::{Checked, Folded, Reason, check};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::{counter::Counter, family::Family};
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Instant;
@@ -58,9 +58,13 @@ pub struct Verdict {
 #[error("nobody can say whether the name is taken")]
 pub struct Unanswered;
 
-/// How many answers each source gave.
-#[derive(Clone, Default)]
-pub struct Counts {
+/// Answers counted by who gave them, with the label `by`.
+pub type Counted = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// How many answers each source gave; a counter for each is kept at hand, so counting looks nothing up.
+#[derive(Clone)]
+struct Counts {
+    family: Counted,
     by_rules: Counter,
     by_cache: Counter,
     by_filter: Counter,
@@ -68,14 +72,16 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Each source's counter with its name.
-    pub fn each(&self) -> [(&'static str, &Counter); 4] {
-        [
-            ("rules", &self.by_rules),
-            ("cache", &self.by_cache),
-            ("filter", &self.by_filter),
-            ("database", &self.by_database),
-        ]
+    fn new() -> Self {
+        let family = Counted::default();
+        let of = |by: By| family.get_or_create_owned(&[("by", by.word())]);
+        Self {
+            by_rules: of(By::Rules),
+            by_cache: of(By::Cache),
+            by_filter: of(By::Filter),
+            by_database: of(By::Database),
+            family,
+        }
     }
 
     fn count(&self, by: By) {
@@ -116,13 +122,13 @@ impl Validation {
             cache: Arc::default(),
             filter: Coalescer::start(FILTER, look_up),
             database: Coalescer::start(DATABASE, ask_database),
-            counts: Counts::default(),
+            counts: Counts::new(),
         }
     }
 
-    /// How many answers each source gave.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+    /// How many answers each source gave, for the registry.
+    pub fn counted(&self) -> Counted {
+        self.counts.family.clone()
     }
 
     /// May `name` be had?

@@ -18,6 +18,8 @@ use tokio::sync::Mutex;
 
 /// Failures in a row after which a connection is not trusted any more.
 const FAILURES_MAX: u32 = 3;
+/// Longest that connecting may take; those who wait for it have limits of their own.
+const OPEN_MAX: Duration = Duration::from_secs(5);
 
 /// Where Redis is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,19 +208,27 @@ impl KeyValue {
         if let Some(connection) = &*self.inner.connection.load() {
             return Ok(Connection::clone(connection));
         }
-        let _one_at_a_time = self.inner.opening.lock().await;
-        if let Some(connection) = &*self.inner.connection.load() {
-            return Ok(Connection::clone(connection));
-        }
-        let connection = self.inner.connect().await?;
-        self.inner.connection.store(Some(Arc::new(connection.clone())));
-        Ok(connection)
+        // A task of its own: a caller that gives up must not undo what the next one needs.
+        let inner = Arc::clone(&self.inner);
+        let opened = tokio::spawn(async move { inner.open_once().await }).await;
+        opened.unwrap_or_else(|why| Err(std::io::Error::other(why).into()))
     }
 }
 
 impl Inner {
+    async fn open_once(&self) -> Result<Connection, RedisError> {
+        let _one_at_a_time = self.opening.lock().await;
+        if let Some(connection) = &*self.connection.load() {
+            return Ok(Connection::clone(connection));
+        }
+        let connection = tokio::time::timeout(OPEN_MAX, self.connect()).await;
+        let connection = connection.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+        self.connection.store(Some(Arc::new(connection.clone())));
+        Ok(connection)
+    }
+
     async fn connect(&self) -> Result<Connection, RedisError> {
-        let answer_max = self.answer_max.max(Duration::from_millis(100));
+        let answer_max = self.answer_max.max(Duration::from_secs(1));
         match &self.address {
             Address::Single(url) => {
                 let config =

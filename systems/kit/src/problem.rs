@@ -141,7 +141,7 @@ impl From<sqlx::Error> for Problem {
 impl From<crate::keyvalue::KeyValueError> for Problem {
     fn from(error: crate::keyvalue::KeyValueError) -> Self {
         tracing::warn!(error = %Chain(&error), "key-value store unavailable");
-        Self::unavailable("sessions-unavailable", "A store does not answer; try again.")
+        Self::unavailable("store-unavailable", "A store does not answer; try again.")
     }
 }
 

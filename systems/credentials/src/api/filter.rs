@@ -8,11 +8,14 @@ use axum::extract::State;
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::Query;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
 
 const PROBES_DEFAULT: u32 = 10_000;
 const PROBES_MAX: u32 = 100_000;
 const BATCH: usize = 500;
+/// A trial and a count are work: however many ask, one is done at a time.
+static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
 
 /// How thorough the trial is.
 #[derive(Deserialize, IntoParams)]
@@ -37,7 +40,7 @@ pub(super) struct Shown {
     k: u8,
     /// Names in it when it was built.
     entries_at_build: u64,
-    /// Accounts now, as estimated by PostgreSQL's statistics or counted if few.
+    /// Accounts now.
     accounts: i64,
     /// By arithmetic, at the present number of accounts.
     false_positive_rate_theoretical: f64,
@@ -57,6 +60,7 @@ pub(super) struct Shown {
 #[utoipa::path(get, path = "/api/filter", params(Trial),
     responses((status = 200, body = Shown), (status = 503, description = "there is no filter")))]
 pub(super) async fn show(State(api): State<Api>, Query(trial): Query<Trial>) -> Result<Json<Shown>, Problem> {
+    let _alone = ONE_AT_A_TIME.acquire().await;
     let none = || Problem::unavailable("no-filter", "There is no filter at present; PostgreSQL answers.");
     let generation = api.filter.generation().ok_or_else(none)?;
     let accounts: i64 = sqlx::query_scalar("SELECT count(*) FROM accounts").fetch_one(&api.pool).await?;

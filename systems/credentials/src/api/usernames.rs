@@ -30,6 +30,14 @@ pub(super) struct AnswerShape {
     by: String,
 }
 
+/// The answers for many names.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsernameAnswers)]
+pub(super) struct AnswersShape {
+    /// In the order of the names.
+    results: Vec<AnswerShape>,
+}
+
 /// The names to check.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct CheckMany {
@@ -46,7 +54,7 @@ pub(super) async fn check_one(State(api): State<Api>, Path(name): Path<String>) 
 
 /// Checks up to 1,000 names at once; the answers are in the order of the names.
 #[utoipa::path(post, path = "/api/usernames:check", request_body = CheckMany,
-    responses((status = 200, body = Vec<AnswerShape>)))]
+    responses((status = 200, body = AnswersShape)))]
 pub(super) async fn check_many(
     State(api): State<Api>,
     Json(CheckMany { names }): Json<CheckMany>,

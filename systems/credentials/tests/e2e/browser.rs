@@ -47,6 +47,5 @@ fn dump(browser: &str, url: &str) -> String {
     chromium.arg(format!("--user-data-dir={}", profile.path().display())).arg(url);
     chromium.arg(format!("--timeout={}", PATIENCE.as_millis()));
     let mut process = Process::start("chromium", &mut chromium);
-    process.wait();
-    process.printed()
+    process.finish()
 }

@@ -4,11 +4,18 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// Generous: these machines are shared.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A number that no other store of this process has.
+pub(crate) fn own_number() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 /// An address in 127.64.0.0/10 that no other test process uses.
 pub(crate) fn own_address() -> Ipv4Addr {
@@ -101,6 +108,16 @@ impl Process {
         }
     }
 
+    /// Waits until it has ended and everything it printed was read.
+    pub(crate) fn finish(&mut self) -> String {
+        self.wait();
+        let (lock, changed) = &*self.lines;
+        let lines = lock.lock().unwrap();
+        let (lines, late) = changed.wait_timeout_while(lines, PATIENCE, |lines| !lines.ended).unwrap();
+        assert!(!late.timed_out(), "{} left its output open", self.name);
+        text(&lines)
+    }
+
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -111,7 +128,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            println!("--- {} said:\n{}", self.name, self.printed());
+            eprintln!("--- {} said:\n{}", self.name, self.printed());
         }
     }
 }
@@ -125,7 +142,7 @@ fn collect(reader: impl Read, sink: &(Mutex<Lines>, Condvar)) {
         let Ok(line) = line else { break };
         let mut lines = sink.0.lock().unwrap();
         lines.kept.push_back(line);
-        if lines.kept.len() > 400 {
+        if lines.kept.len() > 4000 {
             lines.kept.pop_front();
         }
         sink.1.notify_all();

@@ -23,8 +23,7 @@ async fn validation_stays_right_without_redis_and_recovers() {
         let status = if name == "b3rta" { "available" } else { "taken" };
         assert_eq!(world.check(name).await["status"], status, "{name}");
     }
-    let ready = world.client.get("/ready").await.expect(200).json();
-    assert_eq!(ready["degraded"][0]["store"], "names");
+    world.wait_until_ready(|ready| ready["degraded"][0]["store"] == "names").await;
     world.sign_in("anna", PASSWORD).await.expect(503);
 
     // It comes back empty: the API notices that the filter is gone and rebuilds it.
@@ -46,7 +45,7 @@ async fn a_lost_bitmap_is_noticed_and_made_anew() {
     let generation = |filter: serde_json::Value| filter["generation"].as_u64().unwrap();
     let before = generation(world.client.get("/api/filter?probes=0").await.expect(200).json());
     for shard in 0..16 {
-        world.redis.ask(7001, &["del", &format!("{{names:{shard}}}:{before}")]);
+        world.redis.ask(world.redis.ports[0], &["del", &format!("{{names:{shard}}}:{before}")]);
     }
     let free = world.check("free-name").await;
     assert_eq!((&free["status"], &free["by"]), (&json!("available"), &json!("database")));

@@ -1,6 +1,6 @@
 //! A PostgreSQL and a Redis for one test.
 
-use crate::process::{PATIENCE, Process, command, is_root, own_address, run};
+use crate::process::{PATIENCE, Process, command, is_root, own_address, own_number, run};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +21,7 @@ pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 
 pub(crate) struct Postgres {
     process: Process,
+    port: u16,
     _folder: TempDir,
 }
 
@@ -31,6 +32,7 @@ impl Postgres {
         if user.is_some() {
             run("chown", Command::new("chown").arg("postgres:").arg(folder.path()));
         }
+        let port = 5432 + own_number();
         let data = folder.path().join("data");
         let initdb = ["--auth=trust", "--username=test", "--no-sync", "--encoding=UTF8", "--locale=C", "-D"];
         run("initdb", command(&program("initdb"), user).args(initdb).arg(&data));
@@ -38,7 +40,7 @@ impl Postgres {
         server.arg("-D").arg(&data);
         for setting in [
             format!("listen_addresses={}", own_address()),
-            "port=5432".into(),
+            format!("port={port}"),
             "unix_socket_directories=".into(),
             "fsync=off".into(),
             "max_connections=60".into(),
@@ -47,11 +49,11 @@ impl Postgres {
         }
         let process = Process::start("postgres", &mut server);
         process.wait_for(|line| line.contains("ready to accept connections").then_some(()));
-        Self { process, _folder: folder }
+        Self { process, port, _folder: folder }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("postgres://test@{}:5432/postgres", own_address())
+        format!("postgres://test@{}:{}/postgres", own_address(), self.port)
     }
 }
 
@@ -74,30 +76,36 @@ fn program(name: &str) -> String {
 /// One node, or three that form a cluster.
 pub(crate) struct Redis {
     nodes: Vec<Process>,
+    /// The nodes' ports, one or three.
+    pub(crate) ports: Vec<u16>,
     folder: TempDir,
     is_cluster: bool,
 }
 
 impl Redis {
     pub(crate) fn single() -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut this = Self { nodes: Vec::new(), folder, is_cluster: false };
-        this.nodes.push(this.start_node(7001));
-        this
+        Self::start(1)
     }
 
     pub(crate) fn cluster() -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut this = Self { nodes: Vec::new(), folder, is_cluster: true };
-        for port in 7001..=7003 {
-            this.nodes.push(this.start_node(port));
-        }
-        let nodes = (7001..=7003).map(|port| format!("{}:{port}", own_address()));
+        let this = Self::start(3);
+        let nodes = this.ports.iter().map(|port| format!("{}:{port}", own_address()));
         let mut create = Command::new("redis-cli");
         create.args(["-a", PASSWORD, "--no-auth-warning", "--cluster", "create"]).args(nodes).arg("--cluster-yes");
         run("redis-cli", &mut create);
-        for port in 7001..=7003 {
-            wait_until("the cluster is formed", || this.ask(port, &["cluster", "info"]).contains("cluster_state:ok"));
+        for port in &this.ports {
+            wait_until("the cluster is formed", || this.ask(*port, &["cluster", "info"]).contains("cluster_state:ok"));
+        }
+        this
+    }
+
+    fn start(count: u16) -> Self {
+        let first = 7001 + 10 * own_number();
+        let ports: Vec<u16> = (first..first + count).collect();
+        let folder = TempDir::new().unwrap();
+        let mut this = Self { nodes: Vec::new(), ports: ports.clone(), folder, is_cluster: count > 1 };
+        for port in ports {
+            this.nodes.push(this.start_node(port));
         }
         this
     }
@@ -109,7 +117,8 @@ impl Redis {
         server.args(["--port", &port.to_string(), "--bind", &own_address().to_string()]);
         server.args(["--requirepass", PASSWORD, "--save", "", "--appendonly", "no", "--dir"]).arg(&folder);
         if self.is_cluster {
-            server.args(["--cluster-enabled", "yes", "--cluster-announce-ip", &own_address().to_string()]);
+            server.args(["--cluster-enabled", "yes", "--cluster-node-timeout", "60000"]);
+            server.args(["--cluster-announce-ip", &own_address().to_string()]);
         }
         let process = Process::start("redis", &mut server);
         process.wait_for(|line| line.contains("Ready to accept connections").then_some(()));
@@ -131,16 +140,16 @@ impl Redis {
 
     /// Starts the single node again, empty.
     pub(crate) fn start_again(&mut self) {
-        let node = self.start_node(7001);
+        let node = self.start_node(self.ports[0]);
         self.nodes.push(node);
     }
 
     pub(crate) fn url(&self) -> String {
-        let address = own_address();
+        let nodes: Vec<_> = self.ports.iter().map(|port| format!("{}:{port}", own_address())).collect();
         if self.is_cluster {
-            return format!("redis+cluster://:{PASSWORD}@{address}:7001,{address}:7002,{address}:7003");
+            return format!("redis+cluster://:{PASSWORD}@{}", nodes.join(","));
         }
-        format!("redis://:{PASSWORD}@{address}:7001/0")
+        format!("redis://:{PASSWORD}@{}/0", nodes[0])
     }
 }
 

@@ -26,6 +26,8 @@ impl World {
         run("seed", seed.env("ACCOUNTS_URL", &accounts).env("NAMES_URL", &names).env("ADMIN_PASSWORD", ADMIN_PASSWORD));
         let mut api = role(&["api"]);
         api.env("ACCOUNTS_URL", &accounts).env("NAMES_URL", &names).env("PORT", "0");
+        // A busy machine is no reason to fail a test of what is right.
+        api.env("ACCOUNTS_CONNECT_MS", "30000").env("NAMES_ANSWER_MS", "10000").env("DRAIN_MAX_MS", "120000");
         let (api, address) = serve("api", &mut api);
         Self { api, client: Client::new(&address), address, redis, postgres }
     }
@@ -58,6 +60,20 @@ impl World {
 
     pub(crate) async fn check(&self, name: &str) -> Value {
         self.client.get(&format!("/api/usernames/{name}")).await.expect(200).json()
+    }
+
+    /// Waits until `/ready` says 200 and what is expected.
+    pub(crate) async fn wait_until_ready(&self, expected: impl Fn(&Value) -> bool) {
+        let mut last = String::new();
+        for _ in 0..3000 {
+            let reply = self.client.get("/ready").await;
+            if reply.status == 200 && expected(&reply.json()) {
+                return;
+            }
+            last = reply.text;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("never so: {last}");
     }
 
     /// Waits until the filter answers for a name that nobody has.
