@@ -14,6 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::net::TcpListener;
 
 /// Largest request body, in bytes; nothing that our services take is larger.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -98,6 +99,15 @@ impl Service {
         let address = SocketAddr::new(self.settings.host, self.settings.port);
         let fail = |why| ServeError { act: format!("listen on {address}"), why };
         let listener = bind(address).map_err(fail)?;
+        self.serve_on(listener, stop).await
+    }
+
+    /// Serves on a listener that the caller made until `stop` ends, then drains.
+    ///
+    /// # Errors
+    /// The listener has no address.
+    pub async fn serve_on(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let fail = |why| ServeError { act: "tell the address".into(), why };
         let address = listener.local_addr().map_err(fail)?;
         tracing::info!(service = self.settings.name, %address, pid = std::process::id(), "listening");
         let drain = Drain { delay: self.settings.drain_delay, max: self.settings.drain_max };

@@ -29,9 +29,7 @@ pub(super) fn path(validation: Validation, metrics: RouteMetrics) -> FastPath {
             let (validation, metrics) = &*shared;
             let started = Instant::now();
             let mut response = answer(validation, &name).await;
-            if response.status().is_success() {
-                metrics.record(started.elapsed());
-            }
+            metrics.record(response.status().as_u16(), started.elapsed());
             if let Some(id) = correlation {
                 response.headers_mut().insert("x-request-id", id);
             }
