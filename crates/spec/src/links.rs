@@ -26,6 +26,15 @@ impl Reading<'_, '_> {
         match &node.value {
             Value::List(items) => {
                 for item in items {
+                    if let Some([entry]) = item.map() {
+                        let to = shown(&entry.key);
+                        self.wrong_type(
+                            item,
+                            "a name",
+                            &format!("write all of them as a map: `{key}: {{ {to}: VARIABLE }}`"),
+                        );
+                        continue;
+                    }
                     let Some(to) = self.text(item) else { continue };
                     links.push((Link { variable: format!("{}_URL", variable_name(&to)), to }, item.at));
                 }

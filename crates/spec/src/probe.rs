@@ -241,7 +241,15 @@ impl Reading<'_, '_> {
     /// A port by number or by name; the service's own is `None`, since each replica has one of its own.
     fn probe_port(&mut self, node: Option<&Node>, own: Option<u16>) -> Option<u16> {
         let node = node?;
-        if node.scalar().is_some_and(|scalar| scalar.text.starts_with(|c: char| c.is_ascii_alphabetic())) {
+        let name = node
+            .scalar()
+            .map(|scalar| scalar.text.as_str())
+            .filter(|t| t.starts_with(|c: char| c.is_ascii_alphabetic()));
+        if let Some(name) = name {
+            if self.port_name.as_deref() != Some(name) {
+                let headline = format!("no port of this service is called `{}`", shown(name));
+                self.refuse("unknown-name", node.at, headline, "leave `port` out: the service's own port is asked");
+            }
             return None;
         }
         self.port(node).filter(|port| Some(*port) != own)

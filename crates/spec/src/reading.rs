@@ -22,6 +22,10 @@ pub(crate) struct Reading<'a, 't> {
     pub(crate) unenforced: Vec<Unenforced>,
     /// The names of all stores.
     pub(crate) stores: BTreeSet<String>,
+    /// The names of services that couldn't be read, which has been told.
+    pub(crate) unreadable: BTreeSet<String>,
+    /// What the port of the service being read is called, for its probes.
+    pub(crate) port_name: Option<String>,
 }
 
 /// One name that refers to something, to be looked up when everything is read.
@@ -59,7 +63,16 @@ pub(crate) enum ReferenceKind {
 impl<'a, 't> Reading<'a, 't> {
     pub(crate) fn new(source: &'a Source<'t>, machine: &'a Machine) -> Self {
         let (diagnostics, references, unenforced) = (Vec::new(), Vec::new(), Vec::new());
-        Self { source, machine, diagnostics, references, unenforced, stores: BTreeSet::new() }
+        Self {
+            source,
+            machine,
+            diagnostics,
+            references,
+            unenforced,
+            stores: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
+            port_name: None,
+        }
     }
 
     /// Notes a finding.

@@ -26,6 +26,9 @@ impl Reading<'_, '_> {
 
     /// Reports a name that nothing has.
     fn unknown_name<'c>(&mut self, reference: &Reference, what: &str, known: impl Iterator<Item = &'c String> + Clone) {
+        if self.unreadable.contains(&reference.to) {
+            return;
+        }
         let name = shown(&reference.to);
         let help = match nearest(&reference.to, known.clone().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -41,7 +41,7 @@ impl Reading<'_, '_> {
         let Some(fields) = self.fields(node, &RESOURCES, path) else { return Resources::default() };
         let (cpu_request, memory_request) = self.amounts(fields.get("requests"), &fields.path("requests"));
         let (cpu_limit, memory_limit) = self.amounts(fields.get("limits"), &fields.path("limits"));
-        let resources = Resources {
+        let mut resources = Resources {
             cpu_request,
             memory_request,
             cpu_limit,
@@ -63,6 +63,9 @@ impl Reading<'_, '_> {
         if memory_request.zip(memory_limit).is_some_and(|(request, limit)| request > limit) {
             compare("memory", text(memory_request), text(memory_limit));
         }
+        // as Kubernetes: what has only a limit requests all of it
+        resources.cpu_request = cpu_request.or(cpu_limit);
+        resources.memory_request = memory_request.or(memory_limit);
         resources
     }
 

@@ -77,6 +77,9 @@ static MOST_SHARE: Section = Section { name: "a bound", keys: &[key("max", Shape
 static MOST_TIME: Section =
     Section { name: "a bound of time", keys: &[key("max", Shape::Duration, "At most.")], foreign: &[] };
 
+/// Kubernetes' default.
+const PROGRESS_DEADLINE: Millis = Millis::from_secs(600);
+
 impl Reading<'_, '_> {
     /// Reads everything about how versions of a service come in.
     pub(crate) fn service_rollout(&mut self, service: &Fields<'_>) -> Rollout {
@@ -106,9 +109,11 @@ impl Reading<'_, '_> {
             service.get("minReadySeconds").and_then(|n| self.seconds(n, 0..=86_400)).unwrap_or_default();
         let deadline = service.get("progressDeadlineSeconds").and_then(|n| self.seconds(n, 1..=604_800));
         rollout.progress_deadline = deadline;
-        if deadline.is_some_and(|deadline| deadline <= rollout.min_ready) {
-            let headline = "`progressDeadlineSeconds` must be longer than `minReadySeconds`";
-            self.refuse("min-over-max", service.at("progressDeadlineSeconds"), headline, "raise it");
+        let effective = deadline.unwrap_or(PROGRESS_DEADLINE);
+        if effective <= rollout.min_ready {
+            let headline = format!("`progressDeadlineSeconds` ({effective}) must be longer than `minReadySeconds`");
+            let key = if deadline.is_some() { "progressDeadlineSeconds" } else { "minReadySeconds" };
+            self.refuse("min-over-max", service.at(key), headline, "raise `progressDeadlineSeconds`");
         }
         rollout
     }

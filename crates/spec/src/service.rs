@@ -173,13 +173,16 @@ impl Reading<'_, '_> {
     }
 
     fn service_port(&mut self, fields: &Fields<'_>) -> Option<u16> {
+        self.port_name = None;
         let port = fields.get("port").and_then(|node| self.port(node));
+        // a port that is written wrongly is told once, not again by everything that needs one
+        let port = port.or(fields.entry("port").map(|_| 1));
         let Some(ports) = fields.entry("ports") else { return port };
         let mut found = Vec::new();
         for item in self.list(&ports.node, "`port: 8080`") {
             let Some(one) = self.fields(item, &PORTS, &fields.path("ports")) else { continue };
             found.extend(one.get("containerPort").and_then(|node| self.port(node)));
-            one.get("name").and_then(|node| self.text(node));
+            self.port_name = one.get("name").and_then(|node| self.text(node));
             one.get("protocol").and_then(|node| self.word(node, &[("TCP", ())]));
         }
         if port.is_some() {

@@ -126,7 +126,14 @@ impl Reading<'_, '_> {
                 _ => &entry.node,
             };
             let service = self.service(entry, node);
-            system.services.extend(service.map(|service| (entry.key.clone(), service)));
+            match service {
+                Some(service) => {
+                    system.services.insert(entry.key.clone(), service);
+                }
+                None => {
+                    self.unreadable.insert(entry.key.clone());
+                }
+            }
         }
     }
 
