@@ -181,9 +181,12 @@ pub(crate) struct Prove {
     /// Test a production system too: replicas are killed and load is sent
     #[arg(long)]
     pub(crate) allow_production: bool,
-    /// Seconds that each experiment measures, where the file does not say
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) duration: Option<u64>,
+    /// The seed of everything that is drawn at random. Default: from the clock; it is printed
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Also write figures, conditions, failures, and what each experiment shows
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, ClapArgs)]

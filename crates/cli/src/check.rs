@@ -6,34 +6,24 @@ use crate::{
 };
 use anyhow::Context;
 use plimsoll_api::Client;
-use plimsoll_spec::Severity;
+use plimsoll_spec::Source;
 use std::process::ExitCode;
 
 /// Checks the file.
 pub(crate) fn check(args: &FileArgs, format: Format) -> anyhow::Result<ExitCode> {
     let file = project::find_file(args)?;
     let name = project::shown(&file);
-    let (findings, text, system) = match plimsoll_spec::read(&file) {
-        Err(finding) => (vec![*finding], String::new(), None),
-        Ok(text) => {
-            let checked = plimsoll_spec::check(&plimsoll_spec::Input {
-                path: &name,
-                folder: project::folder_name(&file),
-                text: &text,
-                environment: args.env.as_deref(),
-            });
-            (checked.diagnostics, text, checked.system)
-        }
-    };
+    let (text, checked) = project::check(&file, &name, args);
+    let source = Source::new(&name, &text);
     match format {
-        Format::Text => print::raw(&plimsoll_spec::render_text(&findings, &name, &text, false)),
-        Format::Json => print::line(&plimsoll_spec::render_json(&findings, &name)),
-        Format::Sarif => print::line(&plimsoll_spec::render_sarif(&findings, &name)),
+        Format::Text => {
+            print::raw(&plimsoll_spec::render_text(&checked.diagnostics, &source, print::colour_on_stdout()))
+        }
+        Format::Json => print::line(&plimsoll_spec::render_json(&checked.diagnostics, &source).to_string()),
+        Format::Sarif => print::line(&plimsoll_spec::render_sarif(&checked.diagnostics, &source).to_string()),
     }
-    if findings.iter().any(|finding| finding.severity == Severity::Error) {
-        return Ok(ExitCode::FAILURE);
-    }
-    if let (Format::Text, Some(system)) = (format, system) {
+    let Some(system) = checked.system else { return Ok(ExitCode::FAILURE) };
+    if format == Format::Text {
         let (services, stores, promises) = (system.services.len(), system.stores.len(), system.promises.len());
         print::line(&format!("{name}: good ({services} services, {stores} stores, {promises} promises)"));
     }
@@ -67,11 +57,12 @@ pub(crate) async fn plan(at: &At, json: bool) -> anyhow::Result<ExitCode> {
     let Some(project) = project::read(&at.file)? else { return Ok(ExitCode::FAILURE) };
     let place = project::place(at)?;
     let running = Client::new(place.api_socket()).system().await.ok().filter(|offer| !offer.file.is_empty());
-    let plan = plimsoll_spec::plan(&project.system, running.as_ref().map(|offer| &offer.system));
+    let previous = running.as_ref().map(|offer| &offer.system);
+    let plan = plimsoll_spec::Plan { notes: project.notes, ..plimsoll_spec::plan(&project.system, previous) };
     if json {
         print::line(&serde_json::to_string_pretty(&plan)?);
     } else {
-        print::raw(&plan.to_string());
+        print::raw(&plan.render_text());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,11 +2,7 @@
 
 use crate::{args::FileArgs, print, project};
 use plimsoll_model::{Service, System};
-use std::{
-    net::TcpListener,
-    path::Path,
-    process::ExitCode,
-};
+use std::{net::TcpListener, path::Path, process::ExitCode};
 
 /// Looks at everything the file needs of the machine.
 pub(crate) fn doctor(args: &FileArgs) -> anyhow::Result<ExitCode> {
@@ -46,7 +42,11 @@ fn program(name: &str, service: &Service, folder: &Path) -> bool {
         (true, _) => say(true, &format!("service {name}: {program}"), None),
         (false, Some(build)) => say(true, &format!("service {name}: {program} is built by `{build}`"), None),
         (false, None) => {
-            say(false, &format!("service {name}: there is no program {program}"), Some("install it, or mend `command`"));
+            say(
+                false,
+                &format!("service {name}: there is no program {program}"),
+                Some("install it, or mend `command`"),
+            );
         }
     }
     found || built.is_some()
@@ -57,7 +57,8 @@ fn ports(system: &System) -> usize {
     let mut taken = 0;
     for listen in &system.ingress.listen {
         let free = listen.port == 0 || TcpListener::bind((listen.address, listen.port)).is_ok();
-        let what = format!("port {} {}", listen.port, if free { "is free" } else { "is taken (by this system, if it is up)" });
+        let what =
+            format!("port {} {}", listen.port, if free { "is free" } else { "is taken (by this system, if it is up)" });
         say(free, &what, (!free).then_some("free it, or change `ingress.listen`"));
         taken += usize::from(!free);
     }
@@ -67,12 +68,20 @@ fn ports(system: &System) -> usize {
 /// What is done without privileges that this user does not have. Never a lack: everything works without.
 fn privileges() {
     let root = rustix::process::geteuid().is_root();
-    let what = if root { "runs as root: users and limits of services are enforced" } else { "runs as an ordinary user: `runAsUser` is not enforced" };
+    let what = if root {
+        "runs as root: users and limits of services are enforced"
+    } else {
+        "runs as an ordinary user: `runAsUser` is not enforced"
+    };
     say(true, what, None);
-    let memory = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].iter().any(|dir| {
-        rustix::fs::access(*dir, rustix::fs::Access::WRITE_OK).is_ok()
-    });
-    let what = if memory { "control groups can be written: memory and processor limits are enforced" } else { "control groups can't be written: memory and processor limits are not enforced" };
+    let memory = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"]
+        .iter()
+        .any(|dir| rustix::fs::access(*dir, rustix::fs::Access::WRITE_OK).is_ok());
+    let what = if memory {
+        "control groups can be written: memory and processor limits are enforced"
+    } else {
+        "control groups can't be written: memory and processor limits are not enforced"
+    };
     say(true, what, None);
     if let Some(files) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
         say(true, &format!("{files} open files for each process"), None);

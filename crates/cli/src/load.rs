@@ -13,7 +13,8 @@ pub(crate) async fn load(args: Load) -> anyhow::Result<ExitCode> {
     request.method = args.method.parse().context("that is no method")?;
     request.body.clone_from(&args.body);
     for header in &args.header {
-        let (name, value) = header.split_once(':').with_context(|| format!("write a header as `Name: value`, not `{header}`"))?;
+        let (name, value) =
+            header.split_once(':').with_context(|| format!("write a header as `Name: value`, not `{header}`"))?;
         request.headers.push((name.trim().into(), value.trim().into()));
     }
     let arrivals = Arrivals::Constant { rate_per_s: args.rate };
@@ -30,7 +31,8 @@ pub(crate) async fn load(args: Load) -> anyhow::Result<ExitCode> {
 
 /// `http://host:port/path` → `http://host:port`, `/path`.
 fn split(url: &str) -> anyhow::Result<(String, String)> {
-    let (scheme, rest) = url.split_once("://").with_context(|| format!("write the address as http://HOST:PORT/PATH, not {url}"))?;
+    let (scheme, rest) =
+        url.split_once("://").with_context(|| format!("write the address as http://HOST:PORT/PATH, not {url}"))?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     Ok((format!("{scheme}://{host}"), format!("/{path}")))
 }

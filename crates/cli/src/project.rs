@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{Context, bail};
 use plimsoll_api::Client;
 use plimsoll_model::System;
-use plimsoll_spec::Severity;
+use plimsoll_spec::{Checked, Input, Source};
 use plimsoll_wire::place::Place;
 use std::{
     env,
@@ -25,6 +25,8 @@ pub(crate) struct Project {
     pub(crate) folder: PathBuf,
     pub(crate) text: String,
     pub(crate) system: System,
+    /// What was chosen for the person.
+    pub(crate) notes: Vec<String>,
 }
 
 /// The file that is meant: named, or found here or above.
@@ -42,36 +44,35 @@ pub(crate) fn find_file(args: &FileArgs) -> anyhow::Result<PathBuf> {
 pub(crate) fn read(args: &FileArgs) -> anyhow::Result<Option<Project>> {
     let file = find_file(args)?;
     let name = shown(&file);
-    let text = match plimsoll_spec::read(&file) {
-        Ok(text) => text,
-        Err(finding) => {
-            print::note(&plimsoll_spec::render_text(&[*finding], &name, "", print::colour_on_stderr()));
-            return Ok(None);
-        }
-    };
-    let checked = plimsoll_spec::check(&plimsoll_spec::Input {
-        path: &name,
-        folder: folder_name(&file),
-        text: &text,
-        environment: args.env.as_deref(),
-    });
+    let (text, checked) = check(&file, &name, args);
     if !checked.diagnostics.is_empty() {
-        print::note(&plimsoll_spec::render_text(&checked.diagnostics, &name, &text, print::colour_on_stderr()));
+        let source = Source::new(&name, &text);
+        print::note(&plimsoll_spec::render_text(&checked.diagnostics, &source, print::colour_on_stderr()));
     }
     let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
-    let errors = checked.diagnostics.iter().any(|finding| finding.severity == Severity::Error);
-    Ok(checked.system.filter(|_| !errors).map(|system| Project { file, folder, text, system }))
+    let plan_notes = checked.notes.clone();
+    Ok(checked.system.map(|system| Project { file, folder, text, system, notes: plan_notes }))
+}
+
+/// Reads and checks a file; one that can't be read has a finding that says why.
+pub(crate) fn check(file: &Path, name: &str, args: &FileArgs) -> (String, Checked) {
+    match plimsoll_spec::read(file) {
+        Err(finding) => (String::new(), Checked { system: None, diagnostics: vec![*finding], notes: Vec::new() }),
+        Ok(text) => {
+            let checked = plimsoll_spec::check(&Input {
+                environment: args.env.as_deref(),
+                folder: file.parent().and_then(Path::file_name).and_then(|folder| folder.to_str()),
+                ..Input::new(name, &text)
+            });
+            (text, checked)
+        }
+    }
 }
 
 /// The path as a person would write it.
 pub(crate) fn shown(file: &Path) -> String {
     let here = env::current_dir().unwrap_or_default();
     file.strip_prefix(&here).unwrap_or(file).display().to_string()
-}
-
-/// The name of the file's folder, from which a system without a name gets one.
-pub(crate) fn folder_name(file: &Path) -> &str {
-    file.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or("system")
 }
 
 /// The place of a system's state.

@@ -13,8 +13,8 @@ const INHERITED: [&str; 10] =
 /// Runs the system.
 pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
     let Some(project) = project::read(&up.at.file)? else { return Ok(ExitCode::FAILURE) };
-    if let Some(environment) = &project.system.environment {
-        print::note(&format!("{} in environment `{environment}`", project.system.name));
+    for chosen in &project.notes {
+        print::note(&format!("note: {chosen}"));
     }
     if !up.no_build {
         build(&project)?;
@@ -133,8 +133,9 @@ async fn finish(up: &Up, client: &Client, now: &Status, after: u64) -> anyhow::R
     if recorded > 0 {
         print::note(&format!("{recorded} settings are not enforced on this machine: `plimsoll plan` lists them"));
     }
+    let unserved = now.ingress.iter().any(|ingress| ingress.problem.is_some());
     if up.detach {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(if unserved { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     print::note("ready; Ctrl-C ends the system (`plimsoll up --detach` leaves it running)");
     let last = client.events_so_far(after).await.ok().and_then(|events| events.last().map(|event| event.number));

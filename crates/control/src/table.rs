@@ -33,7 +33,9 @@ pub fn hosts(system: &System) -> Vec<Host> {
     };
     let host = |(name, host): (&String, &plimsoll_model::system::IngressHost)| {
         let mut paths: Vec<Path> = host.paths.iter().map(path).collect();
-        paths.sort_by(|one, other| other.prefix.len().cmp(&one.prefix.len()).then_with(|| one.prefix.cmp(&other.prefix)));
+        paths.sort_by(|one, other| {
+            other.prefix.len().cmp(&one.prefix.len()).then_with(|| one.prefix.cmp(&other.prefix))
+        });
         Host { name: name.to_lowercase(), paths, rate_limit: host.rate_limit.clone() }
     };
     system.ingress.hosts.iter().map(host).collect()
