@@ -33,6 +33,8 @@ use std::{
 
 /// Messages of one connection before others get their turn.
 const MESSAGES: usize = 64;
+/// One who asks much at once gets the first answers after so long; sooner, if there is nothing more to do.
+const SILENCE: Duration = Duration::from_millis(5);
 /// Ended children before others get their turn.
 const REAPED: usize = 4096;
 /// Events taken from the kernel at once.
@@ -266,11 +268,15 @@ impl Keeper {
     }
 
     fn converse(&mut self, token: u64) {
+        let mut said = Instant::now();
         for _ in 0..MESSAGES {
-            // Nothing is said that a successor would not know.
-            self.write_inventory();
+            if said.elapsed() >= SILENCE {
+                // Nothing is said that a successor would not know.
+                self.write_inventory();
+                self.settle_connections();
+                said = Instant::now();
+            }
             let Some(connection) = self.connections.get_mut(&token) else { return };
-            connection.flush();
             match connection.receive() {
                 Some(Ok((request, fds))) => self.answer(token, request, fds),
                 Some(Err(error)) => self.misunderstood(token, 0, &error.to_string()),

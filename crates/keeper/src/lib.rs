@@ -45,6 +45,14 @@ pub struct Options {
     pub log_caps: LogCaps,
 }
 
+impl Options {
+    /// The usual ones: an engine of `program` over `state`.
+    #[must_use]
+    pub fn new(state: PathBuf, program: PathBuf) -> Self {
+        Self { state, program, engine: true, take_over: false, log_caps: LogCaps::default() }
+    }
+}
+
 /// Looks after a system until it is stopped. Success is a complete stop; failure is told on standard error before anything
 /// was started.
 ///

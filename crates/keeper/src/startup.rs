@@ -19,10 +19,13 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// The kernel ends others first when memory runs out.
 const OOM_SCORE: &str = "-900";
+/// A process that is being ended has let go of its lock after so long.
+const DEATH_LONGEST: Duration = Duration::from_secs(2);
 /// Connections to the local API that wait to be accepted.
 const API_BACKLOG: i32 = 1024;
 
@@ -66,7 +69,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Foundation, StartError> {
     for folder in [&place.state, &place.state.join("logs"), &place.run, &Logs::fifos(&place)] {
         make_folder(folder).map_err(|why| StartError::Folder { path: folder.clone(), why })?;
     }
-    let lock = lock(&place)?;
+    let lock = lock(&place, options.take_over)?;
     settle_down()?;
     let cookie = cookie(&place.state).map_err(act("look at the state directory"))?;
     let hierarchies = Hierarchies::find(&cookie);
@@ -105,13 +108,21 @@ fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Takes the lock, which ends with us however we end; our pid is in it, for the message that another one gets.
-fn lock(place: &Place) -> Result<OwnedFd, StartError> {
+///
+/// One who takes over may be quicker than the kernel is with the death of the former one: its connections end before its
+/// lock does.
+fn lock(place: &Place, take_over: bool) -> Result<OwnedFd, StartError> {
+    let until = Instant::now() + if take_over { DEATH_LONGEST } else { Duration::ZERO };
     let path = place.lock();
     let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     loop {
         let mut file = open().map_err(act("open the lock"))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut pid = String::new();
                 let _ = file.read_to_string(&mut pid);

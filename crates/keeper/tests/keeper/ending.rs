@@ -1,7 +1,7 @@
 //! What a process leaves behind is ended, orphans are reaped, and nobody else is ever signalled.
 
 use crate::world::{Stranger, World, eventually, is_alive, pids, shell};
-use plimsoll_wire::keeper::{Answer, Ask};
+use plimsoll_wire::keeper::{Answer, Ask, Limits, Spawn};
 use std::fs;
 
 #[test]
@@ -22,6 +22,24 @@ fn thirty_double_forked_daemons_end_with_their_ancestor() {
 }
 
 #[test]
+fn without_privileges_daemons_end_too_and_limits_are_told_not_to_hold() {
+    let mut world = World::unprivileged();
+    let file = world.file("daemons");
+    let script = format!(
+        "for i in 1 2 3; do setsid -f sh -c 'echo $$ >> {0}; exec sleep 10000'; done; sleep 10000 & echo $! >> {0}; \
+         while [ $(wc -l < {0}) -lt 4 ]; do sleep 0.01; done; exit 4",
+        file.display()
+    );
+    let limits = Limits { pids: Some(100), ..Limits::default() };
+    let process = world.spawn(Spawn { limits, ..shell("a", &script) });
+    assert!(process.cgroup.is_some() || process.unenforced == ["pids"], "{process:?}");
+    let exit = world.exit("a");
+    assert_eq!(exit.code, Some(4));
+    assert!(exit.stragglers >= 4, "{exit:?}");
+    assert_eq!(pids(&file, 4).into_iter().filter(|pid| is_alive(*pid)).count(), 0);
+}
+
+#[test]
 fn a_child_in_the_same_group_ends_too() {
     let mut world = World::new();
     let file = world.file("pids");
@@ -34,6 +52,7 @@ fn a_child_in_the_same_group_ends_too() {
 fn ten_thousand_orphans_leave_no_zombie() {
     let mut world = World::new();
     let keeper = i32::try_from(world.keeper.id()).unwrap();
+    let before = world.memory_kib();
     // Each inner shell ends at once, which makes its child an orphan, adopted by the keeper.
     world.spawn(shell("a", "i=0; while [ $i -lt 10000 ]; do (: &); i=$((i+1)); done; echo made; exec sleep 10000"));
     eventually("ten thousand orphans were made", || world.log("a").contains("made"));
@@ -42,6 +61,9 @@ fn ten_thousand_orphans_leave_no_zombie() {
         children.split_whitespace().filter(|pid| crate::world::state(pid.parse().unwrap()) == Some('Z')).count()
     };
     eventually("no zombie is left", || zombies() == 0);
+    let grown = world.memory_kib().saturating_sub(before);
+    println!("the keeper grew by {grown} KiB over 10,000 orphans");
+    assert!(grown < 1 << 10, "{grown} KiB");
     world.signal("a", 9);
     world.exit("a");
 }

@@ -34,7 +34,8 @@ fn processes_of_one_log_share_it() {
 #[test]
 fn a_flood_is_dropped_counted_and_blocks_nobody() {
     let mut world = World::with(&["small-logs"]);
-    world.spawn(program("flood", &["flood", "64"]));
+    let before = world.memory_kib();
+    world.spawn(program("flood", &["flood", "256"]));
     world.spawn(shell("quiet", "echo still heard"));
     let dropped = world.event("dropping", |event| match event {
         Event::LogDropped { log, bytes } if log == "flood" => Some(*bytes),
@@ -44,6 +45,9 @@ fn a_flood_is_dropped_counted_and_blocks_nobody() {
     eventually("the flood is over", || world.process("flood").is_some_and(|process| process.exit.is_some()));
     let exit = world.process("flood").and_then(|process| process.exit).unwrap();
     assert_eq!(exit.code, Some(0), "it could write to the end");
+    let grown = world.memory_kib().saturating_sub(before);
+    println!("the keeper grew by {grown} KiB under a flood of 256 MiB");
+    assert!(grown < 20 << 10, "{grown} KiB");
     let names = fs::read_dir(world.place.state.join("logs")).unwrap();
     let sizes: Vec<(String, u64)> = names
         .map(|entry| entry.unwrap())

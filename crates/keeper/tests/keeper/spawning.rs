@@ -209,3 +209,21 @@ fn control_groups_are_gone_after_the_end() {
         assert!(!std::path::Path::new(folder).exists(), "{folder}");
     }
 }
+
+#[test]
+fn twenty_processes_start_at_once() {
+    let mut world = World::new();
+    let begin = std::time::Instant::now();
+    for number in 0..20 {
+        world.spawn(shell(&format!("a{number}"), "exec sleep 10000"));
+    }
+    println!("20 processes were started in {:?}", begin.elapsed());
+    let begin = std::time::Instant::now();
+    for number in 0..20 {
+        world.signal(&format!("a{number}"), 9);
+    }
+    for number in 0..20 {
+        world.exit(&format!("a{number}"));
+    }
+    println!("20 processes were ended in {:?}", begin.elapsed());
+}

@@ -137,6 +137,29 @@ fn the_engine_is_started_anew_only_if_it_is_dead() {
 }
 
 #[test]
+fn an_engine_that_lost_its_keeper_can_start_another_that_outlives_it() {
+    let mut world = World::with(&["engine"]);
+    fs::write(world.file("revive"), "").unwrap();
+    let engines = world.file("engines");
+    let first = pids(&engines, 1)[0];
+    let service = world.spawn(shell("a", "exec sleep 10000"));
+    world.kill_keeper();
+    world.client = crate::world::connect(&world.place);
+    assert!(greeting(&mut world));
+    assert_eq!(world.process("engine").map(|process| process.pid), Some(first));
+    assert_eq!(world.process("a").map(|process| process.pid), Some(service.pid));
+    // The new keeper is the engine's child, in its group and with its mark, and must not end with it.
+    world.signal("engine", 9);
+    let both = pids(&engines, 2);
+    eventually("the new engine is known", || world.process("engine").is_some_and(|process| process.pid == both[1]));
+    assert!(is_alive(service.pid));
+    fs::remove_file(world.file("revive")).unwrap();
+    assert_eq!(world.ask(Ask::Stop { grace_ms: 0 }), Answer::Done);
+    eventually("the system is stopped", || !world.place.inventory().exists());
+    assert!(!is_alive(service.pid) && !is_alive(both[1]));
+}
+
+#[test]
 fn a_second_keeper_is_refused_at_once_and_names_the_first() {
     let mut world = World::new();
     let mut second = Command::new(crate::world::PROGRAM)

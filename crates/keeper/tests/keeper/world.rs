@@ -7,6 +7,7 @@ use plimsoll_wire::{
 };
 use std::{
     fs,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -14,6 +15,8 @@ use std::{
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_keeper-under-test");
+/// A user who may do nothing special.
+const NOBODY: u32 = 65534;
 /// Nothing here takes long; this only keeps a failed test from waiting for ever.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
@@ -22,6 +25,8 @@ pub(crate) struct World {
     pub(crate) keeper: Child,
     pub(crate) client: Client,
     pub(crate) place: Place,
+    /// Ends that were told while something else was waited for.
+    ends: Vec<(String, Exit)>,
     pub(crate) folder: tempfile::TempDir,
 }
 
@@ -37,7 +42,24 @@ impl World {
         let place = Place::new(&folder.path().join("state"));
         let keeper = start(&place, words);
         let client = connect(&place);
-        Self { keeper, client, place, folder }
+        Self { keeper, client, place, ends: Vec::new(), folder }
+    }
+
+    /// A keeper that runs as a user without privileges, if we may choose one.
+    pub(crate) fn unprivileged() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::new(&folder.path().join("state"));
+        // Where the program lies may be closed to that user.
+        let program = folder.path().join("program");
+        fs::copy(PROGRAM, &program).unwrap();
+        let mut command = command(&program, &place, &[]);
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let keeper = command.spawn().unwrap();
+        let client = connect(&place);
+        Self { keeper, client, place, ends: Vec::new(), folder }
     }
 
     /// Kills the keeper, and has another one take over.
@@ -91,6 +113,9 @@ impl World {
             if let Some(found) = meant(&event) {
                 return found;
             }
+            if let Event::Exited { id, exit } = event {
+                self.ends.push((id, exit));
+            }
         }
         panic!("{what} was not told");
     }
@@ -98,6 +123,9 @@ impl World {
     /// Waits for the end of a process to be told.
     #[track_caller]
     pub(crate) fn exit(&mut self, wanted: &str) -> Exit {
+        if let Some(place) = self.ends.iter().position(|(id, _)| id == wanted) {
+            return self.ends.remove(place).1;
+        }
         self.event(&format!("the end of {wanted}"), |event| match event {
             Event::Exited { id, exit } if id == wanted => Some(exit.clone()),
             _ => None,
@@ -110,6 +138,13 @@ impl World {
             Answer::Inventory(inventory) => inventory.processes.into_iter().find(|process| process.id == id),
             other => panic!("no inventory: {other:?}"),
         }
+    }
+
+    /// The most memory that the keeper itself ever had, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.keeper.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak.unwrap().parse().unwrap()
     }
 
     /// The text of a log, with the times cut off.
@@ -130,6 +165,7 @@ impl Drop for World {
             if !self.place.inventory().exists() {
                 return;
             }
+            // Another one may run already, which an engine has started: then ours is refused.
             self.keeper = start(&self.place, &[]);
         }
         if let Ok(mut client) = Client::connect(&self.place.keeper_socket(), "test") {
@@ -174,15 +210,14 @@ impl Drop for Stranger {
 
 /// Starts a keeper, without waiting for it.
 pub(crate) fn start(place: &Place, words: &[&str]) -> Child {
-    Command::new(PROGRAM)
-        .arg("keeper")
-        .arg(&place.state)
-        .args(words)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    command(Path::new(PROGRAM), place, words).spawn().unwrap()
+}
+
+fn command(program: &Path, place: &Place, words: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.arg("keeper").arg(&place.state).args(words);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 /// Connects as an engine, as soon as the keeper listens.

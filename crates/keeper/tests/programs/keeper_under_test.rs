@@ -6,7 +6,7 @@ use std::{
     fs::OpenOptions,
     io::Write,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
     time::Duration,
 };
 
@@ -63,15 +63,21 @@ fn flood(mebibytes: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// An engine that only writes down that it was started, and greets the keeper.
+/// An engine that only writes down that it was started, and greets the keeper. When it loses the keeper, it starts another
+/// if there is a file `revive`.
 fn engine(state: &str) -> ExitCode {
-    let file = Path::new(state).with_file_name("engines");
-    let mut file = OpenOptions::new().append(true).create(true).open(file).expect("the file of engines");
+    let beside = |name: &str| Path::new(state).with_file_name(name);
+    let mut file = OpenOptions::new().append(true).create(true).open(beside("engines")).expect("the file of engines");
     let client = Channel::from_stdin().and_then(|channel| Client::new(channel, "engine"));
     let Ok(mut client) = client else { return ExitCode::FAILURE };
     // In one piece, because we may be killed as soon as it can be read.
     file.write_all(format!("{}\n", std::process::id()).as_bytes()).expect("written");
     while client.event(Duration::from_secs(3600)).is_ok() {}
+    if beside("revive").exists() {
+        let own = std::env::current_exe().expect("own path");
+        let mut keeper = Command::new(own).args(["keeper", state, "engine", "take-over"]).spawn().expect("a keeper");
+        let _ = keeper.wait();
+    }
     std::thread::sleep(Duration::from_secs(3600));
     ExitCode::SUCCESS
 }
