@@ -9,6 +9,8 @@ use crate::{
     variables::is_secret_name,
 };
 
+use std::collections::BTreeSet;
+
 /// Name, value and place of each variable.
 pub(crate) type Variables = Vec<(String, String, At)>;
 
@@ -50,11 +52,12 @@ impl Reading<'_, '_> {
     /// Reads `env` in either form.
     pub(crate) fn env(&mut self, node: &Node) -> Variables {
         let mut all: Variables = Vec::new();
+        let mut names: BTreeSet<String> = BTreeSet::new();
         match &node.value {
             Value::List(items) => {
                 for item in items {
                     let Some((name, value, at)) = self.listed(item) else { continue };
-                    if all.iter().any(|(other, ..)| *other == name) {
+                    if !names.insert(name.clone()) {
                         let headline = format!("`{}` is given twice", shown(&name));
                         self.refuse("duplicate-key", at, headline, "keep one of them");
                         continue;

@@ -16,6 +16,8 @@ use std::{collections::BTreeSet, path::Path};
 
 /// The environment that is used when none is named, where there is one.
 const DEFAULT: &str = "development";
+/// Each of them costs a check of the whole file.
+const ENVIRONMENTS_MAX: usize = 20;
 
 /// A file and how it is to be understood.
 #[derive(Debug, Clone)]
@@ -76,6 +78,13 @@ pub fn check(input: &Input<'_>) -> Checked {
     let chosen = choose(input, &source, &root, environments, &mut diagnostics);
     if let (Some(entry), None) = (chosen, input.environment) {
         notes.push(format!("no environment is named: `{}` is used", entry.key));
+    }
+    if environments.len() > ENVIRONMENTS_MAX {
+        let at = environments[ENVIRONMENTS_MAX].key_at;
+        let text =
+            format!("a file has at most {ENVIRONMENTS_MAX} environments, and this one has {}", environments.len());
+        diagnostics.push(Diagnostic::error("too-large", text).at(source.span(at)).help("remove some"));
+        return Checked { system: None, diagnostics, notes };
     }
     let folder = input.folder.map_or_else(|| folder_of(input.path), str::to_owned);
     let (system, found) = checked_as(&source, input, (&root, &folder), chosen, &mut notes);

@@ -14,6 +14,7 @@ use plimsoll_model::{
     route::{LimitBy, RateLimit, Tls},
     system::{Ingress, IngressHost, Listen},
 };
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub(crate) static INGRESS: Section = Section {
@@ -97,10 +98,10 @@ impl Reading<'_, '_> {
                 Value::List(items) => items.as_slice(),
                 _ => std::slice::from_ref(listen),
             };
+            let mut taken = BTreeSet::new();
             for item in items {
                 let Some(one) = self.listener(item) else { continue };
-                let again = |other: &Listen| other.port != 0 && (other.port, other.address) == (one.port, one.address);
-                if ingress.listen.iter().any(again) {
+                if one.port != 0 && !taken.insert((one.address, one.port)) {
                     self.refuse(
                         "two-owners",
                         item.at,

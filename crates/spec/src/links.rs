@@ -9,7 +9,7 @@ use crate::{
     variables::{is_variable_name, variable_name},
 };
 use plimsoll_model::service::Link;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Links with their places.
 pub(crate) type Links = Vec<(Link, At)>;
@@ -69,15 +69,14 @@ impl Reading<'_, '_> {
     pub(crate) fn check_link_variables(&mut self, uses: &Links, calls: &Links, env: &env::Variables) {
         let mut owners: BTreeMap<&str, String> =
             env.iter().map(|(name, ..)| (name.as_str(), "a variable of `env`".to_owned())).collect();
-        let mut targets: Vec<&str> = Vec::new();
+        let mut targets: BTreeSet<&str> = BTreeSet::new();
         for (link, at) in uses.iter().chain(calls) {
             let to = shown(&link.to);
-            if targets.contains(&link.to.as_str()) {
+            if !targets.insert(&link.to) {
                 let headline = format!("`{to}` is named twice among what this service reaches");
                 self.refuse("two-owners", *at, headline, "name it once, under `uses` or under `calls`");
                 continue;
             }
-            targets.push(&link.to);
             if let Some(owner) = owners.insert(&link.variable, format!("the address of `{to}`")) {
                 let headline = format!("`{}` would hold both {owner} and the address of `{to}`", shown(&link.variable));
                 let help = format!("choose another name: `uses: {{ {to}: OTHER_URL }}`");

@@ -7,10 +7,10 @@ pub(crate) fn laid_over(base: Node, over: &Node) -> Node {
     let (Value::Map(mut entries), Value::Map(more)) = (base.value, &over.value) else { return over.clone() };
     let base_count = entries.len();
     let index = Index::of(&entries, more.len());
-    let mut removed = Vec::new();
+    let mut is_removed = vec![false; base_count];
     for new in more {
         match (index.find(&entries[..base_count], &new.key), &new.node.value) {
-            (Some(place), Value::Null) => removed.push(place),
+            (Some(place), Value::Null) => is_removed[place] = true,
             (Some(place), _) => {
                 let old = std::mem::replace(&mut entries[place].node, Node { at: new.node.at, value: Value::Null });
                 // a map that is only added to keeps its place: what is missing in it is missing there
@@ -24,7 +24,7 @@ pub(crate) fn laid_over(base: Node, over: &Node) -> Node {
     let mut place = 0;
     entries.retain(|_| {
         place += 1;
-        !removed.contains(&(place - 1))
+        !is_removed.get(place - 1).is_some_and(|removed| *removed)
     });
     Node { at: base.at, value: Value::Map(entries) }
 }

@@ -8,7 +8,7 @@ use crate::{
     source::{BYTES_MAX, Source, to_u32, too_large},
 };
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StructureStyle, options};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How deep values may nest. The language itself needs 12.
 const DEPTH_MAX: usize = 64;
@@ -16,6 +16,8 @@ const DEPTH_MAX: usize = 64;
 const NODES_MAX: usize = 2_000_000;
 /// How many values all aliases together may stand for; more is a bomb, not a convenience.
 const ALIASED_MAX: usize = 100_000;
+/// How many values all anchors together may name.
+const ANCHORED_MAX: usize = 1_000_000;
 
 /// The tree of a file; `None` when there is none, the reason being among the diagnostics.
 pub(crate) fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
@@ -33,6 +35,7 @@ pub(crate) fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> O
         anchors: HashMap::new(),
         nodes: 0,
         aliased: 0,
+        anchored: 0,
         documents: 0,
         root: None,
     };
@@ -65,6 +68,7 @@ struct Builder<'a, 't> {
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
     aliased: usize,
+    anchored: usize,
     documents: usize,
     root: Option<Node>,
 }
@@ -202,8 +206,7 @@ impl Builder<'_, '_> {
     fn put(&mut self, node: Node, anchor: usize) -> Option<()> {
         self.count(1, node.at)?;
         if anchor != 0 {
-            let size = node.size();
-            self.anchors.insert(anchor, (node.clone(), size));
+            self.keep(anchor, &node)?;
         }
         match self.open.last_mut() {
             None => self.root = Some(node),
@@ -226,6 +229,18 @@ impl Builder<'_, '_> {
                 }
             }
         }
+        Some(())
+    }
+
+    /// Keeps what an anchor names, within the same budget: anchors may stand around each other.
+    fn keep(&mut self, anchor: usize, node: &Node) -> Option<()> {
+        let size = node.size();
+        self.anchored += size;
+        if self.anchored > ANCHORED_MAX {
+            let text = format!("the anchors up to here name more than {ANCHORED_MAX} values");
+            return self.stop(self.error("alias-budget", node.at, text).help("remove anchors that no alias uses"));
+        }
+        self.anchors.insert(anchor, (node.clone(), size));
         Some(())
     }
 
@@ -271,9 +286,8 @@ impl Builder<'_, '_> {
     fn merge(&mut self, entries: &mut Vec<Entry>, merged: Node) {
         match merged.value {
             Value::Map(more) => {
-                let more: Vec<Entry> =
-                    more.into_iter().filter(|new| !entries.iter().any(|old| old.key == new.key)).collect();
-                entries.extend(more);
+                let known: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+                entries.extend(more.into_iter().filter(|new| !known.contains(&new.key)));
             }
             Value::List(items) => items.into_iter().for_each(|item| self.merge(entries, item)),
             _ => {

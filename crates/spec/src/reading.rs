@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// More findings than these help nobody.
 const FINDINGS_MAX: usize = 1000;
+/// Only the first findings have a "did you mean": looking for it among many names takes time.
+const SUGGESTIONS_MAX: usize = 50;
 
 pub(crate) struct Reading<'a, 't> {
     pub(crate) source: &'a Source<'t>,
@@ -88,6 +90,12 @@ impl<'a, 't> Reading<'a, 't> {
         }
     }
 
+    /// The known word that is probably meant.
+    pub(crate) fn meant<'c>(&self, word: &str, known: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+        let is_early = self.diagnostics.len() < SUGGESTIONS_MAX;
+        is_early.then(|| nearest(word, known)).flatten()
+    }
+
     /// An error at a place, to be completed and pushed.
     pub(crate) fn error_at(&self, id: &'static str, at: At, headline: impl Into<String>) -> Diagnostic {
         Diagnostic::error(id, headline).at(self.source.span(at))
@@ -153,7 +161,7 @@ impl<'a, 't> Reading<'a, 't> {
             Some(Foreign::Recorded(why)) => self.recorded(joined(path, &entry.key), entry.key_at, why),
             None => {
                 let known = section.keys.iter().map(|key| key.name);
-                let help = match nearest(&entry.key, known.clone()) {
+                let help = match self.meant(&entry.key, known.clone()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("known keys: {}", known.collect::<Vec<_>>().join(", ")),
                 };

@@ -3,13 +3,15 @@
 use crate::{
     diagnostic::shown,
     reading::{Reading, Reference, ReferenceKind},
-    suggest::nearest,
 };
 use plimsoll_model::{System, promise::Kind};
+use std::collections::BTreeSet;
 
 impl Reading<'_, '_> {
     /// Looks every reference up.
     pub(crate) fn check_references(&mut self, system: &System, references: &[Reference]) {
+        let paths = system.ingress.hosts.values().flat_map(|host| host.paths.keys());
+        let paths: BTreeSet<&str> = paths.map(|path| path.trim_end_matches('/')).collect();
         for reference in references {
             match reference.kind {
                 ReferenceKind::Uses => self.check_uses(system, reference),
@@ -17,7 +19,7 @@ impl Reading<'_, '_> {
                 ReferenceKind::Path => self.check_path(system, reference),
                 ReferenceKind::Service | ReferenceKind::Alert => self.check_service(system, reference),
                 ReferenceKind::Store | ReferenceKind::RecoveryPoint => self.check_store_name(system, reference),
-                ReferenceKind::Route => self.check_route(system, reference),
+                ReferenceKind::Route => self.check_route(&paths, reference),
                 ReferenceKind::Unhurt => self.check_unhurt(system, reference),
                 ReferenceKind::Failover => {}
             }
@@ -30,7 +32,7 @@ impl Reading<'_, '_> {
             return;
         }
         let name = shown(&reference.to);
-        let help = match nearest(&reference.to, known.clone().map(String::as_str)) {
+        let help = match self.meant(&reference.to, known.clone().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => {
                 let all: Vec<&str> = known.take(10).map(String::as_str).collect();
@@ -110,19 +112,16 @@ impl Reading<'_, '_> {
     }
 
     /// The route of a promise is served, or is the common beginning of paths that are.
-    fn check_route(&mut self, system: &System, reference: &Reference) {
+    fn check_route(&mut self, paths: &BTreeSet<&str>, reference: &Reference) {
         let route = reference.to.split(['?', '#']).next().unwrap_or_default();
-        let paths: Vec<&String> = system.ingress.hosts.values().flat_map(|host| host.paths.keys()).collect();
-        if paths.iter().any(|path| is_below(route, path) || is_below(path, route)) {
+        if is_served(route, paths) {
             return;
         }
         let headline = format!("the ingress serves nothing at `{}`", shown(&reference.to));
-        let help = match paths.as_slice() {
-            [] => "write `ingress: { listen: [8080], hosts: { \"*\": { paths: { /: SERVICE } } } }`".to_owned(),
-            paths => {
-                let all: Vec<&str> = paths.iter().take(10).map(|path| path.as_str()).collect();
-                format!("served are: {}", all.join(", "))
-            }
+        let help = if paths.is_empty() {
+            "write `ingress: { listen: [8080], hosts: { \"*\": { paths: { /: SERVICE } } } }`".to_owned()
+        } else {
+            format!("served are: {}", paths.iter().take(10).copied().collect::<Vec<_>>().join(", "))
         };
         self.refuse("unreachable-route", reference.at, headline, help);
     }
@@ -139,8 +138,19 @@ impl Reading<'_, '_> {
     }
 }
 
-/// Whether a path lies at or below a prefix, by whole segments.
-fn is_below(path: &str, prefix: &str) -> bool {
-    let prefix = prefix.trim_end_matches('/');
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// Whether a path of the ingress fits the route, or lies below it. Paths fit by whole segments, and have no `/` at the end.
+fn is_served(route: &str, paths: &BTreeSet<&str>) -> bool {
+    let route = route.trim_end_matches('/');
+    let mut prefix = route;
+    loop {
+        if paths.contains(prefix) {
+            return true;
+        }
+        match prefix.rfind('/') {
+            Some(slash) => prefix = &prefix[..slash],
+            None => break,
+        }
+    }
+    let below = format!("{route}/");
+    paths.range(below.as_str()..).next().is_some_and(|path| path.starts_with(&below))
 }

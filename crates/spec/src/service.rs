@@ -24,6 +24,8 @@ use plimsoll_model::{
     service::{Build, RestartPolicy},
 };
 
+use std::collections::BTreeSet;
+
 const RESTARTS: [(&str, RestartPolicy); 3] =
     [("Always", RestartPolicy::Always), ("OnFailure", RestartPolicy::OnFailure), ("Never", RestartPolicy::Never)];
 const PROTOCOLS: [(&str, Protocol); 2] = [("http1", Protocol::Http1), ("h2c", Protocol::H2c)];
@@ -232,7 +234,7 @@ impl Reading<'_, '_> {
         if env.iter().all(|(_, value, _)| !value.contains("$(")) {
             return;
         }
-        let mut known: Vec<&str> = if has_port { vec!["PORT"] } else { Vec::new() };
+        let mut known: BTreeSet<&str> = has_port.then_some("PORT").into_iter().collect();
         known.extend(env.iter().map(|(name, ..)| name.as_str()));
         known.extend(links.into_iter().flatten().map(|(link, _)| link.variable.as_str()));
         for (_, value, at) in env {
@@ -250,14 +252,22 @@ impl Reading<'_, '_> {
     ) -> Vec<String> {
         let is_secret =
             |value: &str| variables(value).is_ok_and(|all| all.iter().any(|v| matches!(v, Variable::Secret(_))));
-        let mut known: Vec<&str> = if has_port { vec!["PORT"] } else { Vec::new() };
-        let mut hidden: Vec<&str> = Vec::new();
+        let mut known: BTreeSet<&str> = has_port.then_some("PORT").into_iter().collect();
+        let mut hidden: BTreeSet<&str> = BTreeSet::new();
         for (name, value, _) in env {
-            if is_secret(value) { hidden.push(name) } else { known.push(name) }
+            if is_secret(value) {
+                hidden.insert(name)
+            } else {
+                known.insert(name)
+            };
         }
         for (link, _) in links.into_iter().flatten() {
             let is_store = self.stores.contains(&link.to);
-            if is_store { hidden.push(&link.variable) } else { known.push(&link.variable) }
+            if is_store {
+                hidden.insert(&link.variable)
+            } else {
+                known.insert(&link.variable)
+            };
         }
         let mut command = Vec::new();
         for key in ["command", "args"] {
@@ -269,7 +279,7 @@ impl Reading<'_, '_> {
             for item in self.list(node, "a list such as [./program, --port, $(PORT)]") {
                 let Some(text) = self.text(item) else { continue };
                 match variables(&text).ok().and_then(|all| {
-                    all.into_iter().find(|v| matches!(v, Variable::Named(name) if hidden.contains(name)))
+                    all.into_iter().find(|v| matches!(v, Variable::Named(name) if hidden.contains(*name)))
                 }) {
                     Some(_) => {
                         let headline = format!("`{}` would show a secret in the list of processes", shown(&text));

@@ -18,7 +18,7 @@ use plimsoll_model::{
     Store,
     store::{Cluster, Engine, Pooler},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The engines, by the word that stands for them.
 pub(crate) const ENGINES: [(&str, Engine); 9] = [
@@ -177,7 +177,7 @@ impl Reading<'_, '_> {
 
     fn external(&mut self, node: &Node) -> Option<String> {
         let url = self.some_text(node)?;
-        self.check_variables(&url, node.at, &[], Secrets::Allowed);
+        self.check_variables(&url, node.at, &BTreeSet::new(), Secrets::Allowed);
         if password(&url).is_some() {
             let headline = "this address holds a password";
             self.refuse(

@@ -6,15 +6,19 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
     let limit = (chars.len() / 3).clamp(1, 3);
     candidates
         .into_iter()
+        .take(CANDIDATES_MAX)
         .filter(|c| c.len().abs_diff(word.len()) <= limit + 4)
-        .map(|c| (distance(&chars, c), c))
+        .map(|c| (distance(&chars, c, limit), c))
         .filter(|(far, c)| *far <= limit && *far < c.chars().count())
         .min()
         .map(|(_, c)| c)
 }
 
-/// Changes, insertions, deletions and swaps of neighbours from one word to the other, case aside.
-fn distance(from: &[char], to: &str) -> usize {
+/// Names beyond these aren't looked at.
+const CANDIDATES_MAX: usize = 10_000;
+
+/// Changes, insertions, deletions and swaps of neighbours from one word to the other, case aside; `limit + 1` if there are more than `limit`.
+fn distance(from: &[char], to: &str, limit: usize) -> usize {
     let to: Vec<char> = to.to_lowercase().chars().collect();
     let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
     for (i, a) in from.iter().enumerate() {
@@ -25,6 +29,9 @@ fn distance(from: &[char], to: &str) -> usize {
                 best = best.min(rows[i - 1][j - 1] + 1);
             }
             row.push(best);
+        }
+        if row.iter().all(|far| *far > limit) {
+            return limit + 1;
         }
         rows.push(row);
     }

@@ -52,6 +52,9 @@ pub(crate) static SYSTEM: Section = Section {
     ],
 };
 
+/// How many values `defaults` may add to all services together.
+const DEFAULTS_MAX: usize = 5_000_000;
+
 impl Reading<'_, '_> {
     /// Reads the file, an overlay being laid over it already. `folder` names a system that has no name.
     pub(crate) fn system(&mut self, root: &Node, folder: &str) -> Option<System> {
@@ -114,6 +117,13 @@ impl Reading<'_, '_> {
             self.refuse("missing-key", fields.at("services"), "a system has `services` or `stores`", help);
         }
         let Some(services) = fields.get("services") else { return };
+        let entries = services.map().map_or(0, <[_]>::len);
+        if let Some(defaults) = defaults.filter(|defaults| defaults.size().saturating_mul(entries) > DEFAULTS_MAX) {
+            let headline =
+                format!("these defaults, written out for {entries} services, are more than {DEFAULTS_MAX} values");
+            self.refuse("too-large", defaults.at, headline, "write less into `defaults`");
+            return;
+        }
         for entry in self.entries(services, "`services: { NAME: { command: [PROGRAM] } }`") {
             self.is_name(&entry.key, entry.key_at);
             if self.stores.contains(&entry.key) {

@@ -1,6 +1,7 @@
 //! Variables in commands, environments and addresses: `$(PORT)`, `$(secret:NAME)`, `$(secret:NAME/KEY)`; `$$(` is a plain `$(`.
 
-use crate::{diagnostic::shown, node::At, reading::Reading, suggest::nearest};
+use crate::{diagnostic::shown, node::At, reading::Reading};
+use std::collections::BTreeSet;
 
 /// One variable in a text.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(crate) enum Secrets {
 
 impl Reading<'_, '_> {
     /// Checks the variables of a text; `known` are the names that are told to the process.
-    pub(crate) fn check_variables(&mut self, text: &str, at: At, known: &[&str], secrets: Secrets) {
+    pub(crate) fn check_variables(&mut self, text: &str, at: At, known: &BTreeSet<&str>, secrets: Secrets) {
         let found = match variables(text) {
             Ok(found) => found,
             Err(open) => {
@@ -71,11 +72,14 @@ impl Reading<'_, '_> {
         }
     }
 
-    fn unknown_variable(&mut self, name: &str, at: At, known: &[&str]) {
-        let help = match nearest(name, known.iter().copied()) {
+    fn unknown_variable(&mut self, name: &str, at: At, known: &BTreeSet<&str>) {
+        let help = match self.meant(name, known.iter().copied()) {
             Some(near) => format!("did you mean `$({near})`?"),
             None if known.is_empty() => "write `$(secret:NAME)` for a secret".to_owned(),
-            None => format!("known here: {}; write `$$(` for a plain `$(`", known.join(", ")),
+            None => format!(
+                "known here: {}; write `$$(` for a plain `$(`",
+                known.iter().take(20).copied().collect::<Vec<_>>().join(", ")
+            ),
         };
         self.refuse("unknown-variable", at, format!("nothing is called `{}` here", shown(name)), help);
     }

@@ -141,3 +141,35 @@ fn requests_that_do_not_fit_the_machine_are_told_with_the_arithmetic() {
     let memory = "all together request 18Gi of memory at rest, and this machine has 16Gi";
     assert_eq!(said, [("does-not-fit", cpu), ("does-not-fit", memory)]);
 }
+
+/// What would take time or memory by the square of its size is refused, or read in another way.
+#[test]
+fn nothing_grows_by_the_square() {
+    let many = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(", ");
+    let wide = many(10_000, &|n| format!("K{n}: v"));
+    // large defaults for many services
+    let services = many(10_000, &|n| format!("s{n}: {{ command: [x] }}"));
+    refused(&format!("defaults: {{ env: {{ {wide} }} }}\nservices: {{ {services} }}\n"), "too-large");
+    // many environments
+    let environments = many(1000, &|n| format!("e{n}: {{}}"));
+    refused(&format!("services: {{ a: {{ command: [a] }} }}\nenvironments: {{ {environments} }}\n"), "too-large");
+    // anchors around each other
+    let around: String = (0..40).map(|n| format!("&a{n} [")).collect();
+    refused(&format!("a: {around}{}{}\n", many(50_000, &|_| "x".to_owned()), "]".repeat(40)), "alias-budget");
+    // large merges, long lists of variables and links, unknown names among many
+    accepted(&format!(
+        "services:\n  a: &a {{ command: [a], env: &e {{ {wide} }} }}\n  b: {{ command: [b], env: {{ <<: *e, {wide} }} }}\n"
+    ));
+    let listed = many(10_000, &|n| format!("{{ name: K{n}, value: v }}"));
+    accepted(&format!("services: {{ a: {{ command: [a, $(K9999)], env: [{listed}] }} }}\n"));
+    let unknown = many(5_000, &|n| format!("unknown-{n}"));
+    let few = many(2000, &|n| format!("s{n}: {{ command: [x] }}"));
+    refused(&format!("services: {{ a: {{ command: [a], uses: [{unknown}] }}, {few} }}\n"), "unknown-name");
+    // an overlay that removes everything
+    let nulls = many(10_000, &|n| format!("s{n}: null"));
+    let text = format!(
+        "services: {{ a: {{ command: [a] }}, {} }}\nenvironments: {{ development: {{ services: {{ {nulls} }} }} }}\n",
+        services
+    );
+    assert_eq!(accepted(&text).system.map(|system| system.services.len()), Some(1));
+}
