@@ -1,6 +1,6 @@
 //! Starting processes: what they get, what they may not, and how they end.
 
-use crate::world::{World, is_alive, program, shell};
+use crate::world::{World, is_alive, program, shell, write_program};
 use plimsoll_wire::keeper::{Answer, Ask, Limits, Process, Spawn, User};
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -105,12 +105,12 @@ fn refusals_tell_what_failed_and_leave_nothing() {
     check(&mut world, at("/usr"), "exec", libc::EACCES, "is a directory");
     let file = world.file("program");
     let path = file.to_str().unwrap().to_owned();
-    fs::write(&file, "no program").unwrap();
+    write_program(&file, "no program");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     check(&mut world, at(&path), "exec", libc::EACCES, "may not be executed");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     check(&mut world, at(&path), "exec", libc::ENOEXEC, "no program for this machine");
-    fs::write(&file, "#!/nowhere/interpreter\n").unwrap();
+    write_program(&file, "#!/nowhere/interpreter\n");
     check(&mut world, at(&path), "exec", libc::ENOENT, "the interpreter");
     check(&mut world, Spawn { log: Some("../x".into()), ..at("/bin/true") }, "log", libc::EINVAL, "name of a log");
     check(&mut world, Spawn { args: vec!["a\0b".into()], ..at("/bin/true") }, "exec", libc::EINVAL, "NUL");

@@ -18,7 +18,7 @@ fn children_statuses_listeners_and_connections_stay() {
     let running = world.spawn(shell("running", script));
     let gateway = world.spawn(Spawn { respawn: true, ..shell("gateway", "exec sleep 10000") });
     let copy = world.file("new-program");
-    std::fs::copy(crate::world::PROGRAM, &copy).unwrap();
+    crate::world::copy_program(&copy);
 
     let upgrade = Ask::Upgrade { program: copy.to_str().unwrap().to_owned() };
     assert_eq!(world.ask(upgrade), Answer::Done);

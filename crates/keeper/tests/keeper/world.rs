@@ -51,7 +51,7 @@ impl World {
         let place = Place::new(&folder.path().join("state"));
         // Where the program lies may be closed to that user.
         let program = folder.path().join("program");
-        fs::copy(PROGRAM, &program).unwrap();
+        copy_program(&program);
         let mut command = command(&program, &place, &[]);
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
@@ -255,6 +255,19 @@ pub(crate) fn shell(id: &str, script: &str) -> Spawn {
 /// One of the test's own programs.
 pub(crate) fn program(id: &str, words: &[&str]) -> Spawn {
     Spawn { program: PROGRAM.into(), args: words.iter().map(|word| (*word).to_owned()).collect(), ..shell(id, "") }
+}
+
+/// Copies the program under test. By another process: were the copy open for writing here, a process that another test
+/// starts meanwhile would have it open too, and it could not be executed.
+pub(crate) fn copy_program(to: &Path) {
+    assert!(Command::new("cp").arg(PROGRAM).arg(to).status().unwrap().success());
+}
+
+/// Writes a text that is to be executed, for the same reason by another process.
+pub(crate) fn write_program(to: &Path, text: &str) {
+    let script = "printf '%s' \"$1\" > \"$2\"";
+    let written = Command::new("sh").args(["-c", script, "sh", text]).arg(to).status().unwrap();
+    assert!(written.success());
 }
 
 /// Waits until that is so.
