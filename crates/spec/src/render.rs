@@ -4,11 +4,13 @@ use crate::{
     Diagnostic, Severity, Source, Span,
     rules::{RULES, rule},
 };
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, renderer::DecorStyle};
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet, renderer::DecorStyle};
 use serde_json::{Value, json};
 
 /// The width that messages are cut to where the terminal's isn't known.
 const WIDTH: usize = 140;
+/// Lines with more bytes aren't shown: nobody reads them, and a thousand findings in one would take minutes.
+const SHOWN_MAX: usize = 4096;
 
 /// All diagnostics with the text they are about, underlined, and a last line that counts them. Empty without any.
 #[must_use]
@@ -36,7 +38,7 @@ fn group<'a>(found: &'a Diagnostic, source: &Source<'a>) -> Group<'a> {
     if let Some(span) = found.span {
         group = group.element(snippet(source, span, AnnotationKind::Primary));
     } else {
-        group = group.element(annotate_snippets::Origin::path(source.path));
+        group = group.element(Origin::path(source.path));
     }
     for note in &found.notes {
         group = group.element(Level::NOTE.message(note.text.as_str()));
@@ -50,19 +52,19 @@ fn group<'a>(found: &'a Diagnostic, source: &Source<'a>) -> Group<'a> {
     group
 }
 
-/// A line and the one before it, so that rendering doesn't cost the whole file each time.
-fn snippet<'a>(
-    source: &Source<'a>,
-    span: Span,
-    kind: AnnotationKind,
-) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+/// A line and the one before it, underlined; just the place where they are too long to be shown.
+fn snippet<'a>(source: &Source<'a>, span: Span, kind: AnnotationKind) -> Element<'a> {
     let first = span.line.saturating_sub(1).max(1);
     let (start, text) = source.lines(first, span.line);
+    if text.len() > SHOWN_MAX {
+        let place = Origin::path(source.path).line(span.line as usize).char_column(span.column as usize);
+        return place.into();
+    }
     let end = span.end.min(start + text.len());
     let from = span.start.saturating_sub(start).min(text.len());
     let to = end.saturating_sub(start).max(from).min(text.len());
     let marked = kind.span(from..to);
-    Snippet::source(text).line_start(first as usize).path(source.path).fold(false).annotation(marked)
+    Snippet::source(text).line_start(first as usize).path(source.path).fold(false).annotation(marked).into()
 }
 
 /// "3 errors, 1 warning".

@@ -173,3 +173,12 @@ fn nothing_grows_by_the_square() {
     );
     assert_eq!(accepted(&text).system.map(|system| system.services.len()), Some(1));
 }
+
+#[test]
+fn a_line_that_is_too_long_to_be_shown_is_named() {
+    let text = format!("services: {{ {} web: {{ command: [./web], banana: 1 }} }}\n", " ".repeat(1 << 20));
+    let checked = check(&Input::new("plimsoll.yaml", &text));
+    let source = plimsoll_spec::Source::new("plimsoll.yaml", &text);
+    let shown = plimsoll_spec::render_text(&checked.diagnostics, &source, false);
+    assert!(shown.len() < 4096 && shown.contains("plimsoll.yaml:1:1048615"), "{shown}");
+}
