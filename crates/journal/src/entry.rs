@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here is an observation (pids, readiness, figures): those are looked at anew.
 
-use plimsoll_control::{reconcile::rolling::Sets, restart};
+use plimsoll_control::{autoscale, reconcile::rolling::Sets, restart};
 use plimsoll_model::{Instant, ReplicaId, RevisionId, Service, System};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,12 +76,36 @@ pub enum Entry {
         /// As the rollout decider said.
         sets: Sets,
     },
+    /// An autoscaler looked: the number that it owns, and what it remembers.
+    Autoscaled {
+        /// Of which service.
+        service: String,
+        /// So many replicas.
+        replicas: u32,
+        /// The decider's memory.
+        memory: Box<autoscale::Memory>,
+    },
+    /// What led to the event of this number, for `explain`.
+    Decided {
+        /// The event's.
+        number: u64,
+        /// Which decider: `autoscale`, `rollout`.
+        by: String,
+        /// The arithmetic, line by line.
+        steps: Vec<String>,
+        /// What the decider remembered before.
+        memory: serde_json::Value,
+        /// What it was told.
+        seen: serde_json::Value,
+    },
     /// A person wants every replica of a service replaced, the `renewal`th time.
     Renewed {
         /// Which.
         service: String,
         /// Counts from 1.
         renewal: u64,
+        /// The version that they get.
+        revision: RevisionId,
     },
     /// The system is to end. Survives power loss.
     Ending {
@@ -121,6 +145,9 @@ pub struct AcceptedSystem {
     pub folder: String,
     /// Variables that services inherit.
     pub environment: BTreeMap<String, String>,
+    /// The version of each service, named when it was accepted: a program that is built anew later changes nothing until
+    /// the next `up`.
+    pub revisions: BTreeMap<String, RevisionId>,
 }
 
 /// A replica, as remembered.
@@ -139,6 +166,16 @@ pub struct RememberedReplica {
     pub memory: restart::Memory,
     /// It is being stopped.
     pub stopping: bool,
+}
+
+/// What an autoscaler last answered, and what it remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RememberedScaling {
+    /// The number of replicas that it owns.
+    pub replicas: u32,
+    /// The decider's memory.
+    pub memory: autoscale::Memory,
 }
 
 /// Everything that follows from the entries so far; also what a snapshot holds.
@@ -161,6 +198,8 @@ pub struct Remembered {
     pub ports: BTreeMap<String, u16>,
     /// What persons want of numbers of replicas.
     pub scaled: BTreeMap<String, u32>,
+    /// Autoscalers, by service.
+    pub autoscaled: BTreeMap<String, RememberedScaling>,
     /// Sizes of sets, by service.
     pub sets: BTreeMap<String, Sets>,
     /// How often persons wanted all replicas of a service replaced.
@@ -182,6 +221,7 @@ impl Remembered {
             Entry::Accepted(accepted) => {
                 self.accepted = Some(*accepted);
                 self.ending = None;
+                self.forget_autoscalers();
                 self.forget_revisions();
             }
             Entry::Revision { id, service } => {
@@ -222,10 +262,17 @@ impl Remembered {
                     None => self.scaled.remove(&service),
                 };
             }
+            Entry::Autoscaled { service, replicas, memory } => {
+                self.autoscaled.insert(service, RememberedScaling { replicas, memory: *memory });
+            }
+            Entry::Decided { .. } => {}
             Entry::Sets { service, sets } => {
                 self.sets.insert(service, sets);
             }
-            Entry::Renewed { service, renewal } => {
+            Entry::Renewed { service, renewal, revision } => {
+                if let Some(accepted) = &mut self.accepted {
+                    accepted.revisions.insert(service.clone(), revision);
+                }
                 self.renewals.insert(service, renewal);
             }
             Entry::Ending { volumes } => self.ending = Some(volumes),
@@ -233,6 +280,7 @@ impl Remembered {
                 self.replicas.clear();
                 self.begun.clear();
                 self.sets.clear();
+                self.autoscaled.clear();
                 self.ending = None;
             }
             Entry::Told { number, at, .. } => {
@@ -240,6 +288,13 @@ impl Remembered {
                 self.last_at = at;
             }
         }
+    }
+
+    /// Forgets autoscalers that the accepted system no longer has.
+    fn forget_autoscalers(&mut self) {
+        let Some(accepted) = &self.accepted else { return };
+        let services = &accepted.system.services;
+        self.autoscaled.retain(|name, _| services.get(name).is_some_and(|service| service.autoscaling.is_some()));
     }
 
     /// Forgets versions that nothing runs and nobody wants any more.

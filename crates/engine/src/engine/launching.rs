@@ -14,6 +14,9 @@ use plimsoll_model::{EdgeId, Instant, Millis, ReplicaId, RevisionId, probe::Hand
 use plimsoll_wire::keeper::{Process, Spawn};
 use std::{collections::BTreeMap, rc::Rc};
 
+/// How soon a launch is tried again that waits for a store's address.
+const ADDRESS_WAIT: Millis = Millis(20);
+
 impl Engine {
     /// Makes new replicas of a service. They are launched in the same turn.
     pub(super) fn create(&mut self, service: &str, revision: &RevisionId, count: u32, now: Instant) {
@@ -41,6 +44,9 @@ impl Engine {
 
     /// Starts a replica's process, the next time.
     pub(super) fn launch(&mut self, id: &ReplicaId) {
+        if let Some(store) = self.unaddressed(id) {
+            return self.postpone(id, &store);
+        }
         let Some(replica) = self.replicas.get(id) else { return };
         let (had, attempt) = (replica.port, replica.attempt + 1);
         let port = replica.service.port.and_then(|_| self.port_for(had));
@@ -53,6 +59,22 @@ impl Engine {
         replica.started_at = now;
         replica.reason = "being started".into();
         self.send_spawn(id);
+    }
+
+    /// A store that a replica is to be told and whose address is not known yet: its task has just begun.
+    fn unaddressed(&self, id: &ReplicaId) -> Option<String> {
+        let service = &self.replicas.get(id)?.service;
+        let mut links = service.uses.iter().chain(&service.calls);
+        let unknown = |store: &str| self.stores.get(store).is_some_and(|state| state.url.is_none());
+        links.find(|link| unknown(&link.to)).map(|link| link.to.clone())
+    }
+
+    fn postpone(&mut self, id: &ReplicaId, store: &str) {
+        let until = self.clock.now().after(ADDRESS_WAIT);
+        if let Some(replica) = self.replicas.get_mut(id) {
+            replica.stage = Stage::BackOff { until };
+            replica.reason = format!("waiting for the address of {store}");
+        }
     }
 
     /// The port that a replica had, if nobody has taken it meanwhile; else another one.

@@ -26,7 +26,9 @@ impl Engine {
         let after = self.events.last();
         self.take_secrets(offer.secrets.clone());
         let former = self.record.remembered.accepted.clone();
+        let revisions = self.revisions_of(&offer.system, &offer.folder);
         let accepted = AcceptedSystem {
+            revisions,
             system: offer.system,
             text: offer.text,
             file: offer.file,
@@ -60,10 +62,8 @@ impl Engine {
 
     /// Names the version of each service of the accepted system.
     pub(super) fn name_revisions(&mut self) {
-        self.revisions = match &self.record.remembered.accepted {
-            Some(accepted) => self.revisions_of(&accepted.system, &accepted.folder),
-            None => BTreeMap::new(),
-        };
+        let accepted = self.record.remembered.accepted.as_ref();
+        self.revisions = accepted.map(|accepted| accepted.revisions.clone()).unwrap_or_default();
     }
 
     fn revisions_of(&self, system: &System, folder: &str) -> BTreeMap<String, plimsoll_model::RevisionId> {
@@ -77,7 +77,7 @@ impl Engine {
     fn changes(&self, former: Option<&AcceptedSystem>, new: &AcceptedSystem) -> Vec<Change> {
         let empty = System::default();
         let old = former.map_or(&empty, |former| &former.system);
-        let revisions = self.revisions_of(&new.system, &new.folder);
+        let revisions = &new.revisions;
         let mut changes = Vec::new();
         let mut compare = |name: &String, before: bool, after: bool, same: bool| {
             let what = match (before, after) {

@@ -1,10 +1,11 @@
 //! What is asked by the API.
 
 use super::Engine;
-use crate::{input::Asked, replica::Stage};
+use crate::{input::Asked, replica::Stage, revision::revision_of};
 use plimsoll_api::Offer;
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::ReplicaId;
+use std::path::Path;
 
 /// Nobody runs more replicas of one service on one machine.
 const REPLICAS_MAX: u32 = 1000;
@@ -40,9 +41,12 @@ impl Engine {
 
     /// Every replica of a service gets a new version that differs in nothing: the rollout does the rest.
     fn renew(&mut self, service: &str) -> Result<(), String> {
-        self.known_service(service)?;
+        let what = self.known_service(service)?;
         let renewal = self.record.remembered.renewals.get(service).copied().unwrap_or(0) + 1;
-        let entry = Entry::Renewed { service: service.into(), renewal };
+        let accepted = self.record.remembered.accepted.as_ref();
+        let folder = accepted.map(|accepted| accepted.folder.clone()).unwrap_or_default();
+        let revision = revision_of(&what, Path::new(&folder), renewal);
+        let entry = Entry::Renewed { service: service.into(), renewal, revision };
         self.record.commit(entry).map_err(|error| crate::store::chain(&error))?;
         self.name_revisions();
         self.tell(service, "Restarting", "a person wants every replica replaced", false);

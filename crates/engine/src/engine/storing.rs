@@ -15,6 +15,11 @@ use tokio::sync::watch;
 /// Where stores live whose servers can't reach the state directory.
 const ELSEWHERE: &str = "/var/lib/plimsoll";
 
+/// Where stores' sockets are when we are root: only root may make folders there.
+const SOCKETS: &str = "/run/plimsoll";
+/// A longer folder would make a socket's path longer than Unix allows.
+const SOCKETS_LENGTH_MAX: usize = 80;
+
 /// A store, as the loop sees it.
 pub(crate) struct StoreState {
     pub(crate) store: Store,
@@ -110,7 +115,8 @@ impl Engine {
             .and_then(|()| make_folder(&data, user, 0o700))
             .and_then(|()| make_folder(&secrets, None, 0o700));
         made.map_err(|error| format!("cannot make the store's folder {}: {error}", home.display()))?;
-        let run = self.socket_folder(user).map_err(|error| format!("cannot make a folder for sockets: {error}"))?;
+        let run =
+            self.socket_folder(name, user).map_err(|error| format!("cannot make a folder for sockets: {error}"))?;
         let ports = self.store_ports(name, &store)?;
         Ok((Site { data, secrets, ports, server_user: user, run }, store))
     }
@@ -144,15 +150,27 @@ impl Engine {
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
     }
 
-    /// A short folder for the servers' sockets, that they may write to.
-    fn socket_folder(&self, user: Option<User>) -> io::Result<PathBuf> {
-        let Some(user) = user else {
-            let run = self.place.run.join("stores");
-            make_folder(&run, None, 0o700)?;
+    /// A short folder for the sockets of one store's servers, that nobody else may write to.
+    fn socket_folder(&self, name: &str, user: Option<User>) -> io::Result<PathBuf> {
+        let unique = format!("{:016x}", fnv(self.state_hash(), name.as_bytes()));
+        if user.is_some() {
+            let all = Path::new(SOCKETS);
+            make_folder(all, None, 0o711)?;
+            let run = all.join(unique);
+            make_folder(&run, user, 0o700)?;
             return Ok(run);
+        }
+        let run = self.place.run.join(&unique);
+        let run = if run.as_os_str().len() <= SOCKETS_LENGTH_MAX {
+            run
+        } else {
+            Path::new("/tmp").join(format!("plimsoll-{unique}"))
         };
-        let run = PathBuf::from(format!("/tmp/plimsoll-stores-{:016x}", self.state_hash()));
-        make_folder(&run, Some(user), 0o700)?;
+        make_folder(&run, None, 0o700)?;
+        let found = fs::symlink_metadata(&run)?;
+        if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::other(format!("{} belongs to somebody else", run.display())));
+        }
         Ok(run)
     }
 
@@ -242,6 +260,11 @@ fn server_user(engine: Kind) -> Result<Option<User>, String> {
     plimsoll_stores::site::account(names).map(Some).ok_or_else(|| {
         format!("the servers may not run as root, and this machine has none of the accounts {}", names.join(", "))
     })
+}
+
+/// One more step of FNV-1a, 64 bits.
+fn fnv(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Every folder above may be passed through by everybody.
