@@ -130,6 +130,25 @@ fn the_map_of_the_house_is_short() {
     assert!(text.lines().count() <= 200, "docs/architecture.md has more than 200 lines");
 }
 
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut documents = Vec::new();
+    collect(&root(), "md", &mut documents);
+    assert!(documents.len() > 10, "the documents were not found: {documents:?}");
+    let mut lost = Vec::new();
+    for document in &documents {
+        let text = fs::read_to_string(document).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)) {
+            let file = target.split('#').next().unwrap_or_default();
+            let is_path = !file.is_empty() && !file.contains("://") && !file.contains(char::is_whitespace);
+            if is_path && !document.parent().unwrap().join(file).exists() {
+                lost.push(format!("{}: {target}", document.display()));
+            }
+        }
+    }
+    assert!(lost.is_empty(), "leads nowhere:\n  {}", lost.join("\n  "));
+}
+
 /// A Rust file: its path from the root, and what it says.
 struct Source {
     name: String,
