@@ -1,6 +1,6 @@
 //! Password hashes: Argon2id on threads of their own, few and of low priority.
 //!
-//! Parameters: m = 19 MiB, t = 2, p = 1, the first choice of the OWASP Password Storage Cheat Sheet
+//! Parameters: m = 19 MiB, t = 2, p = 1, the minimum that the OWASP Password Storage Cheat Sheet allows
 //! (<https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>). Each thread keeps its 19 MiB and
 //! runs at nice 5, so that beside a thousand registrations at once validation still gets three
 //! quarters of a contended core.
