@@ -1,0 +1,183 @@
+//! Plimsoll's own processes die: what runs goes on, and what was begun is gone on with.
+
+use crate::{
+    look::{WEB, all_pids, own_pid, pids},
+    sweep, times,
+    world::World,
+};
+use plimsoll_api::Status;
+use rustix::process::Signal;
+use std::{fs, os::unix::net::UnixStream, process::Stdio};
+
+impl World {
+    /// Kills one of Plimsoll's own processes, and waits until another one does its work.
+    #[track_caller]
+    fn kill_own(&self, name: &str) -> Status {
+        let pid = own_pid(&self.until_status("it runs", |status| status.processes.contains_key(name)), name);
+        sweep::signal(pid, Signal::KILL);
+        self.until_status("another one is there", |status| {
+            status.settled && status.processes.get(name).is_some_and(|own| own.pid != pid)
+        })
+    }
+}
+
+#[test]
+fn daemon_sigkill() {
+    let world = World::up(WEB);
+    let before = all_pids(&world.status());
+    let traffic = world.traffic("/", 100.0);
+    let kills = times(5);
+    for _ in 0..kills {
+        traffic.more(&world, 30);
+        assert_eq!(all_pids(&world.kill_own("engine")), before, "services were not touched");
+    }
+    traffic.more(&world, 30);
+    traffic.end_without_failure(&world, &format!("{kills} engines killed"));
+    world.assert_each_runs_once(&world.settle());
+    world.event("what runs was adopted", |event| event.reason == "Adopted");
+    world.down();
+}
+
+#[test]
+fn gateway_sigkill() {
+    let world = World::up(WEB);
+    let before = all_pids(&world.status());
+    let traffic = world.traffic("/", 50.0);
+    let kills = times(5);
+    for _ in 0..kills {
+        traffic.more(&world, 20);
+        assert_eq!(all_pids(&world.kill_own("gateway")), before, "services were not touched");
+    }
+    traffic.more(&world, 20);
+    let report = traffic.end(&world);
+    eprintln!("{kills} gateways killed: {} of {} requests failed: {:?}", report.failed, report.asked, report.by_cause);
+    // What was in flight at the kill is lost, and nothing else: nobody was refused, nobody was answered wrongly.
+    assert!(
+        report.by_cause.keys().all(|cause| cause.contains("closed") || cause.contains("reset")),
+        "{:?}",
+        report.by_cause
+    );
+    assert!(report.failed < report.asked / 4, "{report}");
+    world.down();
+}
+
+#[test]
+fn keeper_sigkill() {
+    let world = World::up(WEB);
+    let before = all_pids(&world.status());
+    let url = world.url();
+    for _ in 0..times(2) {
+        let after = world.kill_own("keeper");
+        assert_eq!(all_pids(&after), before, "services were not touched");
+        world.until("it serves again", || (world.get_at(&url, "/").0 == 200).then_some(()));
+        assert!(after.warnings.iter().any(|warning| warning.contains("keeper")), "{:?}", after.warnings);
+    }
+    // The keeper that took over sees deaths as the first one did.
+    let (name, pid) = before.iter().next().unwrap();
+    sweep::signal(*pid, Signal::KILL);
+    let after = world.until_status("it is replaced", |status| {
+        status.settled && pids(status, "web").get(name).is_some_and(|now| now != pid)
+    });
+    world.assert_each_runs_once(&after);
+    world.down();
+}
+
+#[test]
+fn keeper_and_engine_sigkill_at_once() {
+    let world = World::up(WEB);
+    let before = all_pids(&world.status());
+    let status = world.status();
+    for name in ["engine", "keeper"] {
+        sweep::signal(own_pid(&status, name), Signal::KILL);
+    }
+    world.until("nobody serves the API", || world.try_status().is_none().then_some(()));
+    // Nobody is left who could start either; whoever runs `up` again finds what runs.
+    world.bring_up();
+    let after = world.settle();
+    assert_eq!(all_pids(&after), before, "services were not touched");
+    world.until("it serves again", || (world.get("/").0 == 200).then_some(()));
+    world.assert_each_runs_once(&after);
+    world.down();
+}
+
+#[test]
+fn double_daemon() {
+    let world = World::up(WEB);
+    let before = world.status();
+    // A second `up` joins; a second keeper is refused.
+    world.bring_up();
+    let state = world.place.state.display().to_string();
+    let said = world.run(&["keeper", "--state", &state]).bad();
+    assert!(said.contains("keeper"), "{said}");
+    let after = world.settle();
+    assert_eq!(all_pids(&after), all_pids(&before));
+    assert_eq!(own_pid(&after, "keeper"), own_pid(&before, "keeper"));
+    world.down();
+}
+
+#[test]
+fn several_up_at_once_start_one_system() {
+    let world = World::new();
+    world.write(WEB);
+    let started: Vec<_> = (0..4).map(|_| world.command(&["up", "--detach"]).0.spawn().unwrap()).collect();
+    for mut child in started {
+        assert!(child.wait().unwrap().success());
+    }
+    let status = world.settle();
+    assert_eq!(all_pids(&status).len(), 3);
+    world.assert_each_runs_once(&status);
+    world.down();
+}
+
+#[test]
+fn foreground_up_ends_with_ctrl_c() {
+    let world = World::new();
+    world.write(WEB);
+    let (mut command, ..) = world.command(&["up"]);
+    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+    world.settle();
+    assert_eq!(world.get("/").0, 200);
+    sweep::signal(child.id().cast_signed(), Signal::INT);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    world.until_gone();
+}
+
+#[test]
+fn state_file_corrupt() {
+    let world = World::up(WEB);
+    let before = all_pids(&world.status());
+    let journal: Vec<_> = fs::read_dir(world.place.journal()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let file =
+        journal.iter().filter(|path| path.is_file()).max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+    // A flipped bit two thirds into the file: what comes before it is good.
+    let mut bytes = fs::read(file).unwrap();
+    let at = bytes.len() * 2 / 3;
+    bytes[at] ^= 1;
+    fs::write(file, bytes).unwrap();
+    let pid = own_pid(&world.status(), "engine");
+    sweep::signal(pid, Signal::KILL);
+    let after = world
+        .until_status("the engine is back", |status| status.processes.get("engine").is_some_and(|own| own.pid != pid));
+    assert!(after.warnings.iter().any(|warning| warning.contains("journal is damaged")), "{:?}", after.warnings);
+    // What was lost is made good by the file.
+    world.bring_up();
+    let after = world.settle();
+    assert_eq!(after.services["web"].ready, 3);
+    world.assert_each_runs_once(&after);
+    eprintln!("{} of {} replicas were kept", before.values().filter(|pid| sweep::lives(**pid)).count(), before.len());
+    assert_eq!(world.get("/").0, 200);
+    world.down();
+}
+
+#[test]
+fn nobody_else_may_use_the_api() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::up(WEB);
+    let socket = world.place.api_socket();
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    // Connections that say nothing hold nobody up.
+    let silent: Vec<UnixStream> = (0..50).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    assert!(world.status().settled);
+    drop(silent);
+    world.down();
+}

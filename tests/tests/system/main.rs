@@ -1,0 +1,20 @@
+//! The real `plimsoll` with real processes: what a person does with it, and what befalls it (the fault catalogue).
+//!
+//! Each test has a folder of its own, ports from the kernel, and leaves nothing behind. None asserts how long something
+//! took. `PLIMSOLL_SOAK=N` repeats what is repeated N times as often (`scripts/soak`).
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it fails")]
+
+mod daemons;
+mod look;
+mod programs;
+mod replicas;
+mod simple;
+mod sweep;
+mod traffic;
+mod world;
+
+/// How often something is done: `usual` times, or more in a soak.
+fn times(usual: usize) -> usize {
+    usual * std::env::var("PLIMSOLL_SOAK").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}

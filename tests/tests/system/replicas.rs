@@ -1,0 +1,118 @@
+//! Replicas that die, hang, dawdle or never come up.
+
+use crate::{
+    look::{WEB, all_pids, pids, replica},
+    sweep, times,
+    world::World,
+};
+use plimsoll_api::Status;
+use plimsoll_model::Instant;
+use rustix::process::Signal;
+
+#[test]
+fn replica_sigkill() {
+    let world = World::up(&WEB.replace("replicas: 3", "replicas: 5"));
+    let traffic = world.traffic("/", 50.0);
+    let rounds = times(2);
+    for round in 0..rounds {
+        // One that was ready for 10 s is replaced at once; a second death before that is a crash loop, and backed off.
+        let long_ready = |status: &Status| {
+            let replicas = &status.services["web"].replicas;
+            let long = |since: Instant| status.at.0.saturating_sub(since.0) > 11_000_000;
+            status.settled && (round == 0 || replicas.iter().all(|one| one.started_at.is_some_and(long)))
+        };
+        for (name, pid) in pids(&world.until_status("all are ready for long", long_ready), "web") {
+            traffic.more(&world, 10);
+            sweep::signal(pid, Signal::KILL);
+            world.until_status("it is replaced", |status| {
+                status.settled && pids(status, "web").get(&name).is_some_and(|now| *now != pid)
+            });
+        }
+    }
+    traffic.more(&world, 20);
+    traffic.end_without_failure(&world, &format!("{} replicas killed", 5 * rounds));
+    world.assert_each_runs_once(&world.settle());
+    world.down();
+}
+
+#[test]
+fn replica_sigkill_all() {
+    let world = World::up(WEB);
+    let url = world.url();
+    for _ in 0..times(1) {
+        let before = all_pids(&world.settle());
+        before.values().for_each(|pid| sweep::signal(*pid, Signal::KILL));
+        // Asked while none is there: held until one is.
+        let answers: Vec<u16> = (0..20).map(|_| world.get_at(&url, "/").0).collect();
+        assert_eq!(answers, [200; 20]);
+        let after = world.until_status("all are replaced", |status| {
+            status.settled && pids(status, "web").values().all(|pid| !before.values().any(|former| former == pid))
+        });
+        world.assert_each_runs_once(&after);
+    }
+    world.down();
+}
+
+#[test]
+fn replica_sigstop() {
+    let world = World::up(&WEB.replace("limits:", "timeouts: { response: 30s }\n    limits:"));
+    let (name, pid) = pids(&world.status(), "web").into_iter().next().unwrap();
+    sweep::signal(pid, Signal::STOP);
+    world.until_status("it is taken out", |status| replica(status, &name).is_some_and(|one| one.phase == "Unready"));
+    let traffic = world.traffic("/", 50.0);
+    traffic.more(&world, 50);
+    traffic.end_without_failure(&world, "one of three stopped");
+    sweep::signal(pid, Signal::CONT);
+    let status = world.settle();
+    assert_eq!(pids(&status, "web").get(&name), Some(&pid), "it was not replaced");
+    let admitted = || world.get("/").1.starts_with(&format!("{name} ")).then_some(());
+    world.until("it is asked again", admitted);
+    world.down();
+}
+
+#[test]
+fn replica_slow() {
+    let world = World::up(WEB);
+    let slow = world.status().services["web"].replicas[0].clone();
+    let address = slow.address.clone().unwrap();
+    world.get_at(&format!("http://{address}"), "/slower?ms=400");
+    let traffic = world.traffic("/", 60.0);
+    traffic.more(&world, 100);
+    let mut shares = std::collections::BTreeMap::new();
+    for _ in 0..60 {
+        let (status, body) = world.get("/");
+        assert_eq!(status, 200);
+        *shares.entry(body.split(' ').next().unwrap().to_owned()).or_insert(0) += 1;
+    }
+    traffic.end_without_failure(&world, "one of three slow");
+    eprintln!("answers by replica, of 60, one being slow: {shares:?}");
+    let of_slow = shares.get(&slow.id.to_string()).copied().unwrap_or(0);
+    assert!(of_slow < 20, "the slow one got its full share: {shares:?}");
+    world.down();
+}
+
+#[test]
+fn crash_loop() {
+    let yaml = WEB.replace("ingress:", "  bad: { command: [./app, crash] }\ningress:");
+    let world = World::new();
+    world.write(&yaml);
+    let said = world.run(&["up", "--detach", "--timeout", "5"]).bad();
+    assert!(said.contains("not everything is ready"), "{said}");
+    let restarts = |status: &Status| status.services["bad"].replicas.first().map_or(0, |one| one.restarts);
+    let waits =
+        |status: &Status| status.services["bad"].replicas.iter().any(|one| one.phase == "BackOff" && one.restarts >= 2);
+    let status = world.until_status("it is backed off", waits);
+    let bad = &status.services["bad"].replicas[0];
+    eprintln!("after {} restarts: {} (last: {:?})", bad.restarts, bad.reason, bad.last_exit);
+    assert!(bad.last_exit.as_ref().is_some_and(|exit| exit.contains('3')), "{bad:?}");
+    assert!(!bad.reason.is_empty());
+    assert!(restarts(&status) < 10, "it was started again without a pause");
+    assert_eq!(status.services["web"].ready, 3);
+    assert_eq!(world.get("/").0, 200, "others serve");
+    assert!(world.run(&["logs", "bad"]).good().contains("crashing at once"));
+    let mended = yaml.replace("[./app, crash]", "[./app, linger]");
+    let before = pids(&world.status(), "web");
+    world.change(&mended);
+    assert_eq!(pids(&world.settle(), "web"), before);
+    world.down();
+}
