@@ -3,6 +3,7 @@
 mod exec;
 mod grpc;
 mod http;
+mod tls;
 
 use crate::{input::Input, oneshot::Oneshots};
 use plimsoll_control::health::{Outcome, ProbeKind};

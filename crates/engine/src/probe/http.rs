@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(super) async fn get(
     address: SocketAddr,
@@ -14,16 +14,23 @@ pub(super) async fn get(
     tls: bool,
     headers: &[(String, String)],
 ) -> Result<Met, Unmade> {
-    if tls {
-        return Ok(Err("probes over TLS are not made on this machine yet: use tcpSocket".into()));
+    let stream = match connect(address).await? {
+        Ok(stream) => stream,
+        Err(why) => return Ok(Err(why)),
+    };
+    if !tls {
+        return Ok(ask(stream, address, path, headers).await);
     }
-    match connect(address).await? {
+    match super::tls::handshake(stream, address).await {
         Ok(stream) => Ok(ask(stream, address, path, headers).await),
         Err(why) => Ok(Err(why)),
     }
 }
 
-async fn ask(stream: TcpStream, address: SocketAddr, path: &str, headers: &[(String, String)]) -> Met {
+async fn ask<S>(stream: S, address: SocketAddr, path: &str, headers: &[(String, String)]) -> Met
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let broken = |error: hyper::Error| format!("GET {path}: {error}");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let driver = tokio::spawn(connection);
