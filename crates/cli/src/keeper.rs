@@ -7,7 +7,7 @@ use std::{
     io::Read,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     time::Duration,
 };
 
@@ -40,18 +40,7 @@ pub(crate) async fn ensure(place: &Place, folder: &Path) -> anyhow::Result<Clien
     if client.status().await.is_ok() {
         return Ok(client);
     }
-    let program = program().context("cannot tell where this program is")?;
-    let mut child = Command::new(program)
-        .arg("keeper")
-        .arg("--state")
-        .arg(&place.state)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .context("cannot start the keeper")?;
+    let mut child = start(place, folder)?;
     for _ in 0..6_000 {
         if client.status().await.is_ok() {
             return Ok(client);
@@ -61,13 +50,32 @@ pub(crate) async fn ensure(place: &Place, folder: &Path) -> anyhow::Result<Clien
             if let Some(mut stderr) = child.stderr.take() {
                 stderr.read_to_string(&mut why).ok();
             }
-            // Another `up` may have been faster by a moment: then its keeper is the one.
-            if client.status().await.is_ok() {
-                return Ok(client);
+            // Another `up` was faster, and its engine will answer; or a keeper is just ending, and its place gets free.
+            if !why.contains(LOCKED) {
+                bail!("the keeper could not start: {}", why.trim());
             }
-            bail!("the keeper could not start: {}", why.trim());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            child = start(place, folder)?;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     bail!("the engine does not answer; see {}", place.log("engine").display())
+}
+
+/// What a keeper says when there is another one.
+const LOCKED: &str = "already looks after";
+
+fn start(place: &Place, folder: &Path) -> anyhow::Result<Child> {
+    let program = program().context("cannot tell where this program is")?;
+    Command::new(program)
+        .arg("keeper")
+        .arg("--state")
+        .arg(&place.state)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .context("cannot start the keeper")
 }

@@ -36,7 +36,7 @@ impl Keeper {
             Ask::Listen { name, address } => self.listen(&name, &address),
             Ask::Keep { name } => match fds.into_iter().next() {
                 Some(fd) => {
-                    self.keep(&name, Kept { fd, listens: None });
+                    self.keep(&name, Kept::of(fd));
                     Answer::Done
                 }
                 None => failed(format!("nothing came with the message to be kept as {name}")),

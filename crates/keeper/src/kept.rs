@@ -20,6 +20,16 @@ pub(crate) struct Kept {
     pub(crate) listens: Option<(String, String)>,
 }
 
+impl Kept {
+    /// What was handed to us: a listener that a gateway kept for us is the one that will be asked for by its address.
+    pub(crate) fn of(fd: OwnedFd) -> Self {
+        let listens = net::sockopt::socket_acceptconn(&fd).unwrap_or(false);
+        let address = || SocketAddr::try_from(net::getsockname(&fd).ok()?).ok().map(|address| address.to_string());
+        let address = if listens { address() } else { None };
+        Self { listens: address.map(|address| (address.clone(), address)), fd }
+    }
+}
+
 impl Keeper {
     /// Binds a listener and keeps it.
     pub(crate) fn listen(&mut self, name: &str, address: &str) -> Answer {

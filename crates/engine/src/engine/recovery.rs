@@ -2,7 +2,11 @@
 //!
 //! Invariant: a process that runs and is wanted is never started anew.
 
-use super::{Engine, figures::Gateways, routing::Routes};
+use super::{
+    Engine,
+    figures::{FIRST, Gateways},
+    routing::Routes,
+};
 use crate::{
     addresses::Addresses,
     clock::Clock,
@@ -28,11 +32,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     rc::Rc,
+    time::Duration,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Adopted replicas may take so long to answer their first probe before it is decided without them.
 const SETTLE_MAX: Millis = Millis(3_000);
+/// How often a new keeper is asked for the routes that a gateway hands back, and the pause between: 3 s in all.
+const HAND_BACK_TRIES: u32 = 120;
+const HAND_BACK_LOOK: Duration = Duration::from_millis(25);
 
 impl Engine {
     /// The engine as the journal and the keeper have it.
@@ -94,8 +102,8 @@ impl Engine {
                 "the keeper died and another one took over: how processes ended meanwhile is not known".into(),
             );
         }
-        self.take_what_was_kept().await;
         let inventory = self.keeper.list().await?;
+        self.take_what_was_kept(took_over, &inventory).await;
         self.name_revisions();
         self.adopt_replicas(&inventory);
         self.end_strangers(&inventory);
@@ -114,12 +122,24 @@ impl Engine {
     }
 
     /// The last routes and the secrets, as the keeper kept them.
-    async fn take_what_was_kept(&mut self) {
-        if let Ok(fd) = self.keeper.take(ROUTES).await
-            && let Ok(text) = read_memfd(fd)
-            && let Ok(table) = serde_json::from_slice::<RouteTable>(&text)
-        {
-            self.routes.table = table;
+    async fn take_what_was_kept(&mut self, took_over: bool, inventory: &Inventory) {
+        let mut routes = self.kept_routes().await;
+        let mut serves = inventory.processes.iter().filter(|process| process.id == FIRST && process.exit.is_none());
+        if took_over && serves.next().is_some() {
+            // A gateway that lost its keeper looks for the next one, and hands the routes back that it serves.
+            for _ in 0..HAND_BACK_TRIES {
+                if routes.is_some() {
+                    break;
+                }
+                tokio::time::sleep(HAND_BACK_LOOK).await;
+                routes = self.kept_routes().await;
+            }
+        }
+        match routes {
+            Some(table) => self.routes.table = table,
+            // Whatever edition a gateway may still serve, ours come after it.
+            None if took_over => self.routes.table.edition = self.clock.now().0,
+            None => {}
         }
         if let Ok(fd) = self.keeper.take(secrets::KEPT).await
             && let Ok(text) = read_memfd(fd)
@@ -127,6 +147,11 @@ impl Engine {
         {
             self.secrets.given = given;
         }
+    }
+
+    async fn kept_routes(&self) -> Option<RouteTable> {
+        let text = read_memfd(self.keeper.take(ROUTES).await.ok()?).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 
     /// Makes the remembered replicas again; those whose process runs go on as they were, as far as routes tell.
@@ -249,7 +274,7 @@ impl Engine {
                 }
                 self.miss_the_dead(&inventory);
                 self.routes.table.edition += 1;
-                self.routes.table.listeners.clear();
+                self.routes.lost = true;
             }
             Err(why) => self.tell("system", "NoKeeper", &why, true),
         }

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(crate) struct Routes {
     pub(crate) table: RouteTable,
+    /// Whoever keeps it has lost it: it is published though nothing in it has changed.
+    pub(super) lost: bool,
 }
 
 impl Routes {
@@ -147,10 +149,10 @@ impl Engine {
     pub(super) fn publish(&mut self) {
         let table = self.table();
         let same = RouteTable { edition: self.routes.table.edition, ..table.clone() } == self.routes.table;
-        if same {
+        if same && !self.routes.lost {
             return;
         }
-        self.routes.table = table;
+        self.routes = Routes { table, lost: false };
         let Ok(text) = serde_json::to_vec(&self.routes.table) else { return };
         let (keeper, inputs) = (self.keeper.clone(), self.inputs.clone());
         match memfd(ROUTES, &text) {
@@ -188,8 +190,11 @@ impl Engine {
         }
     }
 
+    /// Those that are bound, and those that were: while the keeper is asked again (this engine or the keeper is new), a
+    /// gateway serves them already, and would close them if they were not in the table.
     fn bound_listeners(&self, system: &System) -> Vec<Listener> {
-        let bound = |name: &String| self.listeners.get(name).is_some_and(Result::is_ok);
+        let served = |name: &String| self.routes.table.listeners.iter().any(|listener| listener.name == *name);
+        let bound = |name: &String| self.listeners.get(name).is_some_and(Result::is_ok) || served(name);
         let edges =
             edges(system).into_iter().map(|edge| Listener { name: edge_name(&edge), entry: RouteEntry::Edge(edge) });
         let ingress = system.ingress.listen.iter().map(|listen| Listener {
