@@ -146,7 +146,12 @@ impl Engine {
     }
 
     /// Publishes the routes if they have changed.
+    ///
+    /// Not while a listener is still being bound: a table without it would have gateways close its connections.
     pub(super) fn publish(&mut self) {
+        if !self.binding.is_empty() {
+            return;
+        }
         let table = self.table();
         let same = RouteTable { edition: self.routes.table.edition, ..table.clone() } == self.routes.table;
         if same && !self.routes.lost {
