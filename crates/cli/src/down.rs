@@ -3,26 +3,43 @@
 use crate::{args::At, print, project};
 use anyhow::bail;
 use plimsoll_api::{Client, ClientError};
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 /// The longest wait: a service may have a long grace.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// The longest wait for an engine that answers at all.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// Ends the system.
 pub(crate) async fn down(at: &At, volumes: bool) -> anyhow::Result<ExitCode> {
     let place = project::place(at)?;
     let client = Client::new(place.api_socket());
-    match client.down(volumes).await {
-        Ok(()) => {}
-        Err(ClientError::NotUp { .. }) => {
-            print::line("nothing to end: no system is up here");
-            return Ok(ExitCode::SUCCESS);
-        }
-        Err(error) => return Err(error.into()),
+    if !end(&client, volumes).await? {
+        print::line("nothing to end: no system is up here");
+        return Ok(ExitCode::SUCCESS);
     }
     wait_until_gone(&client).await?;
     print::line(if volumes { "ended; its stores' data is gone" } else { "ended" });
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks for the end of the system; whether there was one. An engine that breaks off its answer has died, and the next one
+/// is asked again, or the system has ended already.
+pub(crate) async fn end(client: &Client, volumes: bool) -> anyhow::Result<bool> {
+    let asked_at = Instant::now();
+    let mut was_there = false;
+    loop {
+        match client.down(volumes).await {
+            Ok(()) => return Ok(true),
+            Err(ClientError::NotUp { .. }) => return Ok(was_there),
+            Err(ClientError::Broken(_)) if asked_at.elapsed() < ANSWER_MAX => was_there = true,
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Waits until nobody serves the API any more: the keeper goes last.

@@ -91,6 +91,8 @@ fn normal(path: &Path) -> PathBuf {
     let existing = path.ancestors().find(|folder| folder.exists());
     let base = existing.and_then(|folder| folder.canonicalize().ok());
     match (base, existing) {
+        // Joining nothing would add a slash, and that is another name.
+        (Some(base), Some(existing)) if existing == path => base,
         (Some(base), Some(existing)) => base.join(path.strip_prefix(existing).unwrap_or(Path::new(""))),
         _ => path.into(),
     }

@@ -7,7 +7,7 @@ use plimsoll_model::system::SettingClass;
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 /// Variables that services inherit from whoever runs `up`.
-const INHERITED: [&str; 10] =
+pub(crate) const INHERITED: [&str; 10] =
     ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SHELL", "XDG_RUNTIME_DIR"];
 
 /// Runs the system.
@@ -168,7 +168,7 @@ async fn stay(client: &Client, after: u64) -> anyhow::Result<ExitCode> {
 
 async fn interrupted(client: &Client) -> anyhow::Result<ExitCode> {
     print::note("ending the system");
-    client.down(false).await?;
+    crate::down::end(client, false).await?;
     crate::down::wait_until_gone(client).await?;
     Ok(ExitCode::from(130))
 }

@@ -2,7 +2,6 @@
 //! then the keeper and with it the gateways and this engine.
 
 use super::{Engine, turning::Wake};
-use plimsoll_journal::entry::Entry;
 
 /// How long gateways may take to finish what is in flight.
 const GATEWAY_GRACE_MS: u64 = 5_000;
@@ -22,9 +21,8 @@ impl Engine {
             self.tell("system", "VolumesNotDropped", &error, true);
         }
         self.tell("system", "Ended", "nothing of it runs any more", false);
-        if let Err(error) = self.record.commit(Entry::Ended) {
-            self.tell("system", "NotRecorded", &crate::store::chain(&error), true);
-        }
+        // That it has ended is written down by the engine that finds nothing running (`Engine::adopt`): were it written
+        // here, and this engine killed before the keeper is asked to stop, the next one would start everything again.
         self.finished = true;
         let keeper = self.keeper.clone();
         tokio::task::spawn_local(async move { keeper.stop(GATEWAY_GRACE_MS).await });

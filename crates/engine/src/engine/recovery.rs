@@ -19,6 +19,7 @@ use crate::{
     secrets::{self, Secrets},
 };
 use plimsoll_control::health;
+use plimsoll_journal::entry::Entry;
 use plimsoll_model::{
     Instant, Millis, ReplicaId,
     route::{ROUTES, RouteTable},
@@ -41,6 +42,8 @@ const SETTLE_MAX: Millis = Millis(3_000);
 /// How often a new keeper is asked for the routes that a gateway hands back, and the pause between: 3 s in all.
 const HAND_BACK_TRIES: u32 = 120;
 const HAND_BACK_LOOK: Duration = Duration::from_millis(25);
+/// What the keeper calls our own process.
+const ENGINE: &str = "engine";
 
 impl Engine {
     /// The engine as the journal and the keeper have it.
@@ -104,6 +107,10 @@ impl Engine {
         }
         let inventory = self.keeper.list().await?;
         self.take_what_was_kept(took_over, &inventory).await;
+        if self.record.remembered.ending.is_some() && inventory.processes.iter().all(|process| process.id == ENGINE) {
+            // Only a keeper that was just started has nothing, not even a gateway: the system had ended.
+            self.record.note(Entry::Ended);
+        }
         self.name_revisions();
         self.adopt_replicas(&inventory);
         self.end_strangers(&inventory);
