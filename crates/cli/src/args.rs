@@ -191,7 +191,7 @@ pub(crate) struct Prove {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Load {
-    /// What to ask for, as http://HOST[:PORT]/PATH; may hold {n}, {uuid}, {random:N}
+    /// What to ask for, as `http://HOST[:PORT]/PATH`; may hold `{n}`, `{uuid}`, `{random:N}`
     pub(crate) url: String,
     /// Requests a second
     #[arg(short, long, default_value_t = 100.0)]

@@ -1,5 +1,5 @@
-//! Where a request goes. Two layers: [`weigh`] says a few times a second what share each replica gets and which are left
-//! out; [`pick`] chooses one of them for each request. Beside them: rate limits ([`limit`]) and how much may be tried again
+//! Where a request goes. Two layers: [`weigh()`] says a few times a second what share each replica gets and which are left
+//! out; [`pick()`] chooses one of them for each request. Beside them: rate limits ([`limit`]) and how much may be tried again
 //! ([`budget`]).
 //!
 //! Invariant: a replica that was tried, is ejected, is gone or does not serve is never picked.

@@ -227,32 +227,11 @@ impl Remembered {
             Entry::Revision { id, service } => {
                 self.revisions.insert(id, *service);
             }
-            Entry::Replica { id, revision } => {
-                let last = self.serials.entry(id.service.clone()).or_default();
-                *last = id.serial.max(*last);
-                self.begun.insert(id.service.clone());
-                self.replicas.insert(id, RememberedReplica { revision, ..Default::default() });
-            }
-            Entry::Attempt { id, attempt, port } => {
-                let known = self.replicas.get_mut(&id);
-                let replica = known.unwrap_or_else(|| self.members.entry(id).or_default());
-                replica.attempt = attempt;
-                replica.port = port;
-            }
-            Entry::Restarted { id, restarts, memory } => {
-                let known = self.replicas.get_mut(&id);
-                let replica = known.unwrap_or_else(|| self.members.entry(id).or_default());
-                replica.restarts = restarts;
-                replica.memory = memory;
-            }
-            Entry::Stopping { id } => {
-                if let Some(replica) = self.replicas.get_mut(&id) {
-                    replica.stopping = true;
-                }
-            }
-            Entry::Gone { id } => {
-                self.replicas.remove(&id);
-            }
+            entry @ (Entry::Replica { .. }
+            | Entry::Attempt { .. }
+            | Entry::Restarted { .. }
+            | Entry::Stopping { .. }
+            | Entry::Gone { .. }) => self.fold_replica(entry),
             Entry::Port { name, port } => {
                 self.ports.insert(name, port);
             }
@@ -287,6 +266,46 @@ impl Remembered {
                 self.last_event = number;
                 self.last_at = at;
             }
+        }
+    }
+
+    /// What becomes of one replica, or of one member of a store.
+    fn fold_replica(&mut self, entry: Entry) {
+        match entry {
+            Entry::Replica { id, revision } => {
+                let last = self.serials.entry(id.service.clone()).or_default();
+                *last = id.serial.max(*last);
+                self.begun.insert(id.service.clone());
+                self.replicas.insert(id, RememberedReplica { revision, ..Default::default() });
+            }
+            Entry::Attempt { id, attempt, port } => {
+                let known = self.replica_or_member(id);
+                known.attempt = attempt;
+                known.port = port;
+            }
+            Entry::Restarted { id, restarts, memory } => {
+                let known = self.replica_or_member(id);
+                known.restarts = restarts;
+                known.memory = memory;
+            }
+            Entry::Stopping { id } => {
+                if let Some(replica) = self.replicas.get_mut(&id) {
+                    replica.stopping = true;
+                }
+            }
+            Entry::Gone { id } => {
+                self.replicas.remove(&id);
+            }
+            _ => {}
+        }
+    }
+
+    /// The replica of that name; whoever is no replica is a member of a store.
+    fn replica_or_member(&mut self, id: ReplicaId) -> &mut RememberedReplica {
+        if self.replicas.contains_key(&id) {
+            self.replicas.entry(id).or_default()
+        } else {
+            self.members.entry(id).or_default()
         }
     }
 

@@ -108,4 +108,3 @@ pub enum Schedule {
     /// Every so often.
     Every(Millis),
 }
-

@@ -94,4 +94,10 @@ impl NotReady {
     pub(crate) fn new(why: impl Into<String>) -> Self {
         Self { why: why.into() }
     }
+
+    /// Why a server can't be asked; one whose socket is not there has only just been started.
+    pub(crate) fn asking(why: String) -> Self {
+        let gone = ["No such file or directory", "Connection refused"].iter().any(|text| why.contains(text));
+        if gone { Self::new("its server does not listen yet") } else { Self::new(why) }
+    }
 }

@@ -125,7 +125,7 @@ impl Postgres {
     }
 
     pub(crate) async fn ready(&self) -> Result<(), NotReady> {
-        let session = session::open(&self.admin(), "postgres").await.map_err(NotReady::new)?;
+        let session = session::open(&self.admin(), "postgres").await.map_err(NotReady::asking)?;
         session.one("SELECT pg_is_in_recovery()").await.map(drop).map_err(NotReady::new)
     }
 

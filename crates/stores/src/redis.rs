@@ -131,7 +131,7 @@ impl Redis {
         // While it loads its data it answers LOADING to everything.
         session::open(&self.socket(index), &self.password)
             .await
-            .map_err(NotReady::new)?
+            .map_err(NotReady::asking)?
             .ping()
             .await
             .map_err(NotReady::new)
