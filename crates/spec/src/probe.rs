@@ -107,7 +107,12 @@ impl Reading<'_, '_> {
             }
             Some(probe)
         };
-        Probes { startup: read("startupProbe"), liveness: read("livenessProbe"), readiness: read("readinessProbe") }
+        let probes = Probes {
+            startup: read("startupProbe"),
+            liveness: read("livenessProbe"),
+            readiness: read("readinessProbe"),
+        };
+        with_implied_readiness(probes, service, port)
     }
 
     fn probe(&mut self, node: &Node, path: &str, own: Option<u16>) -> Option<Probe> {
@@ -282,4 +287,14 @@ impl Reading<'_, '_> {
             self.warn("min-over-max", fields.at("lifecycle"), headline, help);
         }
     }
+}
+
+/// A service with a port and neither a startup nor a readiness probe is ready once its port accepts connections: ours
+/// (decision note 9); in Kubernetes it would be ready before it listens.
+fn with_implied_readiness(probes: Probes, service: &Fields<'_>, port: Option<u16>) -> Probes {
+    let written = ["startupProbe", "readinessProbe"].iter().any(|key| service.get(key).is_some());
+    if written || port.is_none() {
+        return probes;
+    }
+    Probes { readiness: Some(Probe::of(Handler::Tcp { port: None })), ..probes }
 }

@@ -102,7 +102,7 @@ fn a_plan_tells_what_is_added_changed_and_removed() {
         [("service", "new", Verb::Added), ("service", "web", Verb::Changed), ("service", "old", Verb::Removed)]
     );
     let fields: Vec<&str> = plan.changes[1].fields.iter().map(|field| field.path.as_str()).collect();
-    assert_eq!(fields, ["probes.readiness", "replicas"]);
+    assert_eq!(fields, ["probes.readiness.handler.httpGet", "probes.readiness.handler.tcp", "replicas"]);
     let text = plan.render_text();
     assert!(text.contains("  + service new\n") && text.contains("      replicas: 1 → 3\n"), "{text}");
     assert!(text.contains("services.new.image (line 3): `command` runs here"), "{text}");
