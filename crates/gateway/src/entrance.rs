@@ -60,18 +60,22 @@ async fn serve(worker: usize, shared: Arc<Shared>, stream: TcpStream, caller: Ca
         shared,
     });
     if ends_tls {
-        let config = connection.shared.certificates.load().get(&connection.listener).cloned();
-        // No certificate could be read: said when the edition came.
-        let Some(config) = config else { return };
-        let accepted = time::timeout(head_timeout, TlsAcceptor::from(config).accept(stream));
-        let Some(Ok(Ok(stream))) = unless_wanted_closed(&watch, accepted).await else { return };
-        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        speak(presence.over(stream), connection, is_http2).await;
+        Box::pin(end_tls(stream, presence, connection, head_timeout)).await;
     } else {
         let begun = time::timeout(head_timeout, begins_http2(&stream));
         let Some(Ok(Ok(is_http2))) = unless_wanted_closed(&watch, begun).await else { return };
         speak(presence.over(stream), connection, is_http2).await;
     }
+}
+
+async fn end_tls(stream: TcpStream, presence: Presence, connection: Arc<Connection>, head_timeout: Duration) {
+    let config = connection.shared.certificates.load().get(&connection.listener).cloned();
+    // No certificate could be read: said when the edition came.
+    let Some(config) = config else { return };
+    let accepted = time::timeout(head_timeout, TlsAcceptor::from(config).accept(stream));
+    let Some(Ok(Ok(stream))) = unless_wanted_closed(&connection.watch, accepted).await else { return };
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    speak(presence.over(stream), connection, is_http2).await;
 }
 
 /// Whether the client begins as HTTP/2 does. Waits for as many bytes as it takes to know.
@@ -96,43 +100,53 @@ async fn speak<S>(stream: Watched<S>, connection: Arc<Connection>, is_http2: boo
 where
     S: AsyncRead + AsyncWrite + MayReset + Unpin + Send + 'static,
 {
-    let watch = Arc::clone(&connection.watch);
-    let service = service_fn(move |request| handle::answer(Arc::clone(&connection), request));
     if is_http2 {
-        watch.set_multiplexed();
-        let mut server = pin!(
-            http2::Builder::new(TokioExecutor::new())
-                .max_concurrent_streams(256)
-                .max_header_list_size(HEAD_MAX as u32)
-                .max_pending_accept_reset_streams(20)
-                .max_send_buf_size(64 * 1024)
-                .initial_stream_window_size(64 * 1024)
-                .initial_connection_window_size(1 << 20)
-                .serve_connection(TokioIo::new(stream), service)
-        );
-        until_verdict(&watch, |context, finish| {
-            if finish {
-                server.as_mut().graceful_shutdown();
-            }
-            server.as_mut().poll(context).map(|_| ())
-        })
-        .await;
-    } else {
-        let mut server = pin!(
-            http1::Builder::new()
-                .max_buf_size(HEAD_MAX)
-                .max_header_size(HEAD_MAX)
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades()
-        );
-        until_verdict(&watch, |context, finish| {
-            if finish {
-                server.as_mut().graceful_shutdown();
-            }
-            server.as_mut().poll(context).map(|_| ())
-        })
-        .await;
+        // Much larger than a connection that speaks HTTP/1.1, which should not pay for it.
+        return Box::pin(speak_http2(stream, connection)).await;
     }
+    let watch = Arc::clone(&connection.watch);
+    // Boxed, so that a connection that waits for a request does not keep the memory that one needs.
+    let service = service_fn(move |request| Box::pin(handle::answer(Arc::clone(&connection), request)));
+    let mut server = pin!(
+        http1::Builder::new()
+            .max_buf_size(HEAD_MAX)
+            .max_header_size(HEAD_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+    );
+    until_verdict(&watch, |context, finish| {
+        if finish {
+            server.as_mut().graceful_shutdown();
+        }
+        server.as_mut().poll(context).map(|_| ())
+    })
+    .await;
+}
+
+async fn speak_http2<S>(stream: Watched<S>, connection: Arc<Connection>)
+where
+    S: AsyncRead + AsyncWrite + MayReset + Unpin + Send + 'static,
+{
+    let watch = Arc::clone(&connection.watch);
+    watch.set_multiplexed();
+    let service = service_fn(move |request| handle::answer(Arc::clone(&connection), request));
+    let mut server = pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(256)
+            .max_header_list_size(HEAD_MAX as u32)
+            .max_pending_accept_reset_streams(20)
+            .max_send_buf_size(64 * 1024)
+            .initial_stream_window_size(64 * 1024)
+            .initial_connection_window_size(1 << 20)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    until_verdict(&watch, |context, finish| {
+        if finish {
+            server.as_mut().graceful_shutdown();
+        }
+        server.as_mut().poll(context).map(|_| ())
+    })
+    .await;
 }
 
 /// The outcome of `work`; `None` if the connection shall be closed before there is one.

@@ -114,7 +114,7 @@ pub(crate) async fn forward(
             // Those that were tried are dead or refuse: whoever comes next may serve it.
             Choice::Nobody if sent == 0 || (last.is_some() && time::Instant::now() < patience.deadline) => {
                 let service = visit.route.as_ref().map_or("", |route| route.service.as_str()).to_owned();
-                backend = match hold(&connection.shared, &service, &backend, &tried).await {
+                backend = match Box::pin(hold(&connection.shared, &service, &backend, &tried)).await {
                     Ok(backend) => backend,
                     // One that only could not be connected to may come again as well.
                     Err(problem) => return Err(last.filter(|last| last.kind != "refused").unwrap_or(problem)),
@@ -197,14 +197,14 @@ async fn attempt(
 ) -> Result<Response<Answering>, Failure> {
     let timeout = backend.limits.connect.as_duration();
     if backend.protocol == Protocol::H2c {
-        return attempt_http2(endpoint, outgoing, patience, timeout).await;
+        return Box::pin(attempt_http2(endpoint, outgoing, patience, timeout)).await;
     }
     let mut kept = kept_link(endpoint, outgoing).await;
     loop {
         let is_kept = kept.is_some();
         let link = match kept.take() {
             Some(link) => link,
-            None => upstream::link(endpoint, timeout).await?,
+            None => Box::pin(upstream::link(endpoint, timeout)).await?,
         };
         match upstream::exchange(link, outgoing.next(Protocol::Http1), patience).await {
             Ok((response, link)) => {

@@ -93,7 +93,9 @@ async fn respond(visit: &mut Visit, request: Request<Incoming>, limits: &mut Hea
     }
     connection.watch.allow_idle(backend.limits.idle.0);
     if head::asks_upgrade(&request) {
-        return upgrade::upgrade(visit, backend, request, ingress).await.map(|switched| match switched {
+        // Rare, and larger than what every request needs: kept out of each connection's own memory.
+        let upgrade = Box::pin(upgrade::upgrade(visit, backend, request, ingress));
+        return upgrade.await.map(|switched| match switched {
             upgrade::Upgraded::Switched(response) => Outcome::Switched(response),
             upgrade::Upgraded::Refused(answered) => Outcome::Answered(answered),
         });
