@@ -156,6 +156,9 @@ impl App {
             let Some((target, length)) = head(&mut reader)? else { return Ok(()) };
             io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
             thread::sleep(Duration::from_millis(self.slow_ms.load(SeqCst)));
+            if target == "/truncate" {
+                return (&mut &*stream).write_all(b"HTTP/1.1 200 X\r\ncontent-length: 1000\r\n\r\nnot all");
+            }
             let Some((status, body)) = self.answer(&target) else { return Ok(()) };
             let last = self.draining.load(SeqCst);
             let close = if last { "connection: close\r\n" } else { "" };

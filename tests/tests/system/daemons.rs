@@ -65,13 +65,19 @@ fn gateway_sigkill() {
 fn keeper_sigkill() {
     let world = World::up(WEB);
     let before = all_pids(&world.status());
-    let url = world.url();
-    for _ in 0..times(2) {
+    let traffic = world.traffic("/", 50.0);
+    let kills = times(2);
+    for _ in 0..kills {
+        traffic.more(&world, 20);
         let after = world.kill_own("keeper");
         assert_eq!(all_pids(&after), before, "services were not touched");
-        world.until("it serves again", || (world.get_at(&url, "/").0 == 200).then_some(()));
         assert!(after.warnings.iter().any(|warning| warning.contains("keeper")), "{:?}", after.warnings);
     }
+    world.until_status("the ingress is known again", |status| {
+        status.ingress.iter().all(|ingress| ingress.problem.is_none())
+    });
+    traffic.more(&world, 50);
+    traffic.end_without_failure(&world, &format!("{kills} keepers killed"));
     // The keeper that took over sees deaths as the first one did.
     let (name, pid) = before.iter().next().unwrap();
     sweep::signal(*pid, Signal::KILL);
@@ -86,6 +92,8 @@ fn keeper_sigkill() {
 fn keeper_and_engine_sigkill_at_once() {
     let world = World::up(WEB);
     let before = all_pids(&world.status());
+    let traffic = world.traffic("/", 50.0);
+    traffic.more(&world, 20);
     let status = world.status();
     for name in ["engine", "keeper"] {
         sweep::signal(own_pid(&status, name), Signal::KILL);
@@ -95,7 +103,11 @@ fn keeper_and_engine_sigkill_at_once() {
     world.bring_up();
     let after = world.settle();
     assert_eq!(all_pids(&after), before, "services were not touched");
-    world.until("it serves again", || (world.get("/").0 == 200).then_some(()));
+    world.until_status("the ingress is known again", |status| {
+        status.ingress.iter().all(|ingress| ingress.problem.is_none())
+    });
+    traffic.more(&world, 50);
+    traffic.end_without_failure(&world, "engine and keeper killed at once");
     world.assert_each_runs_once(&after);
     world.down();
 }

@@ -5,11 +5,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it fails")]
 
+mod changes;
+mod crash_points;
 mod daemons;
+mod files;
+mod front;
 mod look;
+mod misbehaviour;
+mod people;
 mod programs;
+mod proving;
 mod replicas;
 mod simple;
+mod starting;
+mod stores;
 mod sweep;
 mod traffic;
 mod world;

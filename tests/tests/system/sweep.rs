@@ -1,9 +1,11 @@
-//! What runs from a folder, by looking at every process there is.
+//! What runs from a folder, by looking at every process there is; and its end, whatever becomes of the test.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
+    os::unix::process::CommandExt,
     path::Path,
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -71,4 +73,41 @@ pub(crate) fn lives(pid: i32) -> bool {
 pub(crate) fn state(pid: i32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Waits for the end of the test's process, however it comes, and then ends what it left behind.
+const WATCH: &str = r#"
+cat >/dev/null
+[ -e "$FOLDER" ] || exit 0
+timeout 60 "$FOLDER/plimsoll" down --state "$FOLDER/.plimsoll"
+for round in 1 2 3 4 5; do
+  for process in /proc/[0-9]*; do
+    case "$(readlink "$process/exe")" in "$FOLDER"/*) kill -9 "${process#/proc/}" ;; esac
+  done
+  sleep 0.2
+done
+rm -rf "$FOLDER"
+"#;
+
+/// Ends what a test that was killed has left behind: it would not do so itself.
+pub(crate) struct Watchdog(Child);
+
+impl Watchdog {
+    pub(crate) fn new(dir: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", WATCH]).env("FOLDER", dir).current_dir("/").process_group(0);
+        // Its input ends when this process does; nobody else has the other end.
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(shell.spawn().unwrap())
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        // The whole group: the shell waits for another process.
+        if let Some(group) = Pid::from_raw(self.0.id().cast_signed()) {
+            rustix::process::kill_process_group(group, Signal::KILL).ok();
+        }
+        self.0.wait().ok();
+    }
 }

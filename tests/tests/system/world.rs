@@ -54,14 +54,21 @@ pub(crate) struct World {
     user: Option<u32>,
     ran: std::cell::Cell<u32>,
     pub(crate) dir: PathBuf,
+    _watchdog: sweep::Watchdog,
     _folder: tempfile::TempDir,
 }
 
 impl World {
     /// A fresh folder; nothing runs.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("plimsoll-e2e-").tempdir().unwrap();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// As `new`, in a folder below that one.
+    fn below(parent: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("plimsoll-e2e-").tempdir_in(parent).unwrap();
         let dir = folder.path().canonicalize().unwrap();
+        let watchdog = sweep::Watchdog::new(&dir);
         // Links of its own: a build beside a running test changes nothing in it, and what runs is told by its path.
         programs::put(programs::plimsoll(), &dir.join("plimsoll"));
         programs::put(Path::new(env!("CARGO_BIN_EXE_app-under-test")), &dir.join("app"));
@@ -69,12 +76,13 @@ impl World {
         let client = Client::new(place.api_socket());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (user, ran) = (None, std::cell::Cell::new(0));
-        Self { runtime, place, client, env: Vec::new(), user, ran, dir, _folder: folder }
+        Self { runtime, place, client, env: Vec::new(), user, ran, dir, _watchdog: watchdog, _folder: folder }
     }
 
     /// As `new`, and everything is run by a user without privileges, if we may choose one.
     pub(crate) fn unprivileged() -> Self {
-        let mut world = Self::new();
+        // Everybody may pass through it, unlike through a person's own.
+        let mut world = Self::below(Path::new("/tmp"));
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(&world.dir, Some(NOBODY), Some(NOBODY)).unwrap();
             world.user = Some(NOBODY);
