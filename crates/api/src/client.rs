@@ -135,14 +135,14 @@ impl Client {
     /// # Errors
     /// `Refused` if there is no such service.
     pub async fn restart(&self, service: &str) -> Result<(), ClientError> {
-        self.order(&format!("{}?service={service}", paths::RESTART)).await
+        self.order(&format!("{}?service={service}", paths::RESTART)).await.map(drop)
     }
 
-    /// Runs so many replicas of a service until the file says otherwise.
+    /// Runs so many replicas of a service; tells in a sentence how long that holds.
     ///
     /// # Errors
     /// `Refused` if there is no such service, or the number is out of bounds.
-    pub async fn scale(&self, service: &str, replicas: u32) -> Result<(), ClientError> {
+    pub async fn scale(&self, service: &str, replicas: u32) -> Result<String, ClientError> {
         self.order(&format!("{}?service={service}&replicas={replicas}", paths::SCALE)).await
     }
 
@@ -151,7 +151,7 @@ impl Client {
     /// # Errors
     /// `Refused` if there is no such replica, or it does not run.
     pub async fn signal(&self, replica: &str, signal: i32) -> Result<(), ClientError> {
-        self.order(&format!("{}?replica={replica}&signal={signal}", paths::SIGNAL)).await
+        self.order(&format!("{}?replica={replica}&signal={signal}", paths::SIGNAL)).await.map(drop)
     }
 
     /// Ends the system, and drops its stores' data with `volumes`. Answers when it has begun.
@@ -159,7 +159,7 @@ impl Client {
     /// # Errors
     /// As [`ClientError`] says.
     pub async fn down(&self, volumes: bool) -> Result<(), ClientError> {
-        self.order(&format!("{}?volumes={volumes}", paths::DOWN)).await
+        self.order(&format!("{}?volumes={volumes}", paths::DOWN)).await.map(drop)
     }
 
     /// Figures for Prometheus.
@@ -172,10 +172,11 @@ impl Client {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    async fn order(&self, path: &str) -> Result<(), ClientError> {
+    /// Has something done; tells what the engine says about it, which may be nothing.
+    async fn order(&self, path: &str) -> Result<String, ClientError> {
         let body = self.send(Method::POST, path, Vec::new()).await?;
-        body.collect().await.map_err(ClientError::Broken)?;
-        Ok(())
+        let said = body.collect().await.map_err(ClientError::Broken)?.to_bytes();
+        Ok(String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Asks for JSON.

@@ -10,7 +10,8 @@ pub const EVENTS: &str = "/v1/events";
 pub const LOGS: &str = "/v1/logs";
 /// `POST ?service=NAME`: replaces each replica, one after the other.
 pub const RESTART: &str = "/v1/restart";
-/// `POST ?service=NAME&replicas=N`: so many replicas until the file says otherwise.
+/// `POST ?service=NAME&replicas=N`: so many replicas until the file says otherwise, or for a time where an autoscaler owns
+/// the number; answered by a sentence about that.
 pub const SCALE: &str = "/v1/scale";
 /// `POST ?replica=NAME-N&signal=9`: sends a signal to a replica.
 pub const SIGNAL: &str = "/v1/signal";

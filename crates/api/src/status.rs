@@ -72,6 +72,8 @@ pub struct ServiceStatus {
     pub requests_per_second: f64,
     /// A sentence about a release that is under way, or the last one.
     pub release: Option<String>,
+    /// A sentence about its autoscaler: number, bounds, what decided, Kubernetes' conditions. `None`: it has none.
+    pub autoscaling: Option<String>,
 }
 
 /// One replica.

@@ -14,7 +14,6 @@ pub(crate) async fn restart(at: &At, service: &str) -> anyhow::Result<ExitCode> 
 /// Runs another number of replicas.
 pub(crate) async fn scale(at: &At, service: &str, replicas: u32) -> anyhow::Result<ExitCode> {
     let (client, _) = project::client(at).await?;
-    client.scale(service, replicas).await?;
-    print::line(&format!("{service} gets {replicas} replicas, until the next `plimsoll up` with a changed file"));
+    print::line(&client.scale(service, replicas).await?);
     Ok(ExitCode::SUCCESS)
 }

@@ -40,6 +40,11 @@ pub(crate) fn text(status: &Status) -> String {
         page.push('\n');
     }
     page.push_str(&table(&services(status)));
+    for (name, service) in &status.services {
+        if let Some(said) = &service.autoscaling {
+            page.push_str(&format!("\nautoscaling {name}: {said}\n"));
+        }
+    }
     for ingress in &status.ingress {
         let hosts = ingress.hosts.join(", ");
         match &ingress.problem {

@@ -10,6 +10,7 @@ mod offers;
 mod orders;
 mod recovery;
 mod routing;
+mod scaling;
 mod status;
 mod storing;
 mod turning;
@@ -34,6 +35,7 @@ use plimsoll_wire::{
     place::{API, Place},
 };
 use routing::Routes;
+use scaling::Scaler;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -67,6 +69,8 @@ pub(crate) struct Engine {
     gateways: Gateways,
     /// Who waits for whom, by service.
     waiting: BTreeMap<String, Vec<String>>,
+    /// The autoscaler of each service that has one.
+    scalers: BTreeMap<String, Scaler>,
     /// A sentence about the rollout of each service.
     rollouts: BTreeMap<String, String>,
     warnings: Vec<String>,
@@ -106,7 +110,7 @@ impl Engine {
             }
             Input::Listening { name, result } => self.take_listening(name, result),
             Input::Store { name, news } => self.take_store(&name, news),
-            Input::Figures { gateway, figures } => self.gateways.take(gateway, figures.map(|figures| *figures)),
+            Input::Figures { gateway, figures } => self.take_figures(gateway, figures.map(|figures| *figures)),
             Input::Asked(asked) => self.answer(asked),
         }
     }
@@ -162,7 +166,14 @@ impl Engine {
 
     /// Tells that something happened: to the journal, to those who follow, to those who ask later.
     fn tell(&mut self, subject: &str, reason: &str, message: &str, warning: bool) {
-        let event = self.events.tell(self.clock.now(), subject, reason, message, warning);
+        let event = self.events.tell(plimsoll_api::Event {
+            number: 0,
+            at: self.clock.now(),
+            subject: subject.into(),
+            reason: reason.into(),
+            message: message.into(),
+            warning,
+        });
         self.record.note(Entry::Told {
             number: event.number,
             at: event.at,

@@ -1,7 +1,6 @@
 //! What happened: the last events in memory, and whoever follows them.
 
 use plimsoll_api::Event;
-use plimsoll_model::Instant;
 use std::collections::VecDeque;
 use tokio::sync::broadcast;
 
@@ -21,17 +20,10 @@ impl Events {
         Self { kept: VecDeque::new(), last, followers: broadcast::channel(4096).0 }
     }
 
-    /// Makes the next event.
-    pub(crate) fn tell(&mut self, at: Instant, subject: &str, reason: &str, message: &str, warning: bool) -> Event {
+    /// Gives an event the next number, keeps it and tells it to those who follow.
+    pub(crate) fn tell(&mut self, event: Event) -> Event {
         self.last += 1;
-        let event = Event {
-            number: self.last,
-            at,
-            subject: subject.into(),
-            reason: reason.into(),
-            message: message.into(),
-            warning,
-        };
+        let event = Event { number: self.last, ..event };
         if self.kept.len() == KEPT_MAX {
             self.kept.pop_front();
         }

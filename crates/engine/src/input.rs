@@ -117,8 +117,8 @@ pub(crate) enum Asked {
     Events(u64, oneshot::Sender<(Vec<Event>, broadcast::Receiver<Event>)>),
     /// Replace each replica of a service.
     Restart(String, oneshot::Sender<Result<(), String>>),
-    /// Run so many replicas of a service.
-    Scale(String, u32, oneshot::Sender<Result<(), String>>),
+    /// Run so many replicas of a service; answered by a sentence about how long that holds.
+    Scale(String, u32, oneshot::Sender<Result<String, String>>),
     /// Send a signal to a replica.
     Signal(ReplicaId, i32, oneshot::Sender<Result<(), String>>),
     /// End the system; with `true` drop its volumes.

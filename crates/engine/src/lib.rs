@@ -14,6 +14,7 @@ mod input;
 mod keeper;
 mod launch;
 mod logs;
+mod marks;
 mod metrics;
 mod oneshot;
 mod probe;

@@ -78,8 +78,7 @@ impl Followed {
     fn more(&mut self) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         let mut chunk = vec![0; CHUNK];
-        loop {
-            let Some(file) = &mut self.file else { break };
+        while let Some(file) = &mut self.file {
             match file.read(&mut chunk) {
                 Ok(0) | Err(_) => break,
                 Ok(count) => lines.extend(self.split(&chunk[..count])),

@@ -29,6 +29,8 @@ pub(crate) struct Replica {
     /// Attempts that have not ended.
     pub(crate) under_way: Vec<ProbeKind>,
     pub(crate) ready_since: Option<Instant>,
+    /// When it last became ready or unready, or was started.
+    pub(crate) readiness_at: Instant,
     /// It was ready since its process started.
     pub(crate) was_ready: bool,
     pub(crate) restarts: u32,
@@ -86,6 +88,7 @@ impl Replica {
             probed: BTreeMap::new(),
             under_way: Vec::new(),
             ready_since: None,
+            readiness_at: at,
             was_ready: false,
             restarts: 0,
             restart: restart::Memory::default(),

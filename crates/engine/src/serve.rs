@@ -158,7 +158,7 @@ async fn restart(State(desk): State<Desk>, Query(of): Query<OfService>) -> Resul
     desk.order(|reply| Asked::Restart(of.service, reply)).await
 }
 
-async fn scale(State(desk): State<Desk>, Query(of): Query<OfService>) -> Result<(), Refused> {
+async fn scale(State(desk): State<Desk>, Query(of): Query<OfService>) -> Result<String, Refused> {
     desk.order(|reply| Asked::Scale(of.service, of.replicas, reply)).await
 }
 

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::figures;
-use plimsoll_model::ReplicaId;
+use plimsoll_model::{Instant, Millis, ReplicaId};
 use plimsoll_wire::{gateway::Figures, keeper::Spawn};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::watch;
@@ -14,33 +14,68 @@ const HURRY: Duration = Duration::from_millis(10);
 /// The process id of the first gateway.
 pub(super) const FIRST: &str = "gateway";
 
+/// How often while traffic decides about numbers of replicas.
+const TRAFFIC: Duration = Duration::from_millis(50);
+
 /// The gateways that can be reached, with their last figures.
 pub(crate) struct Gateways {
     figures: BTreeMap<String, Figures>,
-    former: BTreeMap<String, Figures>,
+    /// The figures before, and when the two were told.
+    former: BTreeMap<String, (Figures, Instant, Instant)>,
+    told_at: BTreeMap<String, Instant>,
     pace: watch::Sender<Duration>,
+}
+
+/// Who waits for figures, the most urgent one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// Nobody.
+    Calm,
+    /// An autoscaler that goes by traffic.
+    Traffic,
+    /// A replica that is being drained.
+    Drain,
 }
 
 impl Default for Gateways {
     fn default() -> Self {
-        Self { figures: BTreeMap::new(), former: BTreeMap::new(), pace: watch::channel(CALM).0 }
+        Self {
+            figures: BTreeMap::new(),
+            former: BTreeMap::new(),
+            told_at: BTreeMap::new(),
+            pace: watch::channel(CALM).0,
+        }
     }
 }
 
 impl Gateways {
     /// A gateway told its figures, or can't be reached.
-    pub(super) fn take(&mut self, gateway: String, figures: Option<Figures>) {
+    pub(super) fn take(&mut self, gateway: String, figures: Option<Figures>, at: Instant) {
         match figures {
             Some(figures) => {
-                if let Some(former) = self.figures.insert(gateway.clone(), figures) {
-                    self.former.insert(gateway, former);
+                let then = self.told_at.insert(gateway.clone(), at);
+                if let (Some(former), Some(then)) = (self.figures.insert(gateway.clone(), figures), then) {
+                    self.former.insert(gateway, (former, then, at));
                 }
             }
             None => {
                 self.figures.remove(&gateway);
                 self.former.remove(&gateway);
+                self.told_at.remove(&gateway);
             }
         }
+    }
+
+    /// What a gateway told last, what it told before that, and the time between; `None` when that can't be compared.
+    pub(super) fn last_span(&self, gateway: &str) -> Option<(&Figures, &Figures, Millis)> {
+        let now = self.figures.get(gateway)?;
+        let (former, then, at) = self.former.get(gateway).filter(|(former, ..)| former.epoch == now.epoch)?;
+        Some((now, former, at.since(*then)))
+    }
+
+    /// Requests for a service that wait for a replica now.
+    pub(super) fn held(&self, service: &str) -> u64 {
+        self.figures.values().filter_map(|figures| figures.held.get(service)).sum()
     }
 
     /// No gateway can be reached.
@@ -60,23 +95,25 @@ impl Gateways {
     }
 
     /// Asks more often while somebody waits for it.
-    pub(super) fn pace(&self, hurry: bool) {
-        let wanted = if hurry { HURRY } else { CALM };
+    pub(super) fn pace(&self, urgency: Urgency) {
+        let wanted = match urgency {
+            Urgency::Calm => CALM,
+            Urgency::Traffic => TRAFFIC,
+            Urgency::Drain => HURRY,
+        };
         self.pace.send_if_modified(|pace| std::mem::replace(pace, wanted) != wanted);
     }
 
     /// Requests a second to a service, between the last two answers of each gateway.
     pub(super) fn requests_per_second(&self, service: &str) -> f64 {
         let count = |figures: &Figures| -> u64 {
-            let of = |name: &str| name.rsplit_once('-').is_some_and(|(owner, _)| owner == service);
-            figures.replicas.iter().filter(|(name, _)| of(name)).map(|(_, replica)| replica.requests).sum()
+            figures.replicas.iter().filter(|(name, _)| is_of(name, service)).map(|(_, replica)| replica.requests).sum()
         };
-        let rate = |(name, now): (&String, &Figures)| {
-            let former = self.former.get(name).filter(|former| former.epoch == now.epoch)?;
-            let seconds = now.at.saturating_sub(former.at) as f64 / 1e6;
-            (seconds > 0.0).then(|| count(now).saturating_sub(count(former)) as f64 / seconds)
+        let rate = |name: &String| {
+            let (now, former, span) = self.last_span(name)?;
+            (span.0 > 0).then(|| count(now).saturating_sub(count(former)) as f64 * 1e3 / span.0 as f64)
         };
-        self.figures.iter().filter_map(rate).sum()
+        self.figures.keys().filter_map(rate).sum()
     }
 
     /// All of them.
@@ -85,7 +122,19 @@ impl Gateways {
     }
 }
 
+/// Whether a replica's name is that of a service.
+pub(super) fn is_of(replica: &str, service: &str) -> bool {
+    replica.rsplit_once('-').is_some_and(|(owner, _)| owner == service)
+}
+
 impl Engine {
+    /// A gateway told its figures: to be asked for later, and to those who decide by them.
+    pub(super) fn take_figures(&mut self, gateway: String, figures: Option<Figures>) {
+        let now = self.clock.now();
+        self.gateways.take(gateway.clone(), figures, now);
+        self.sample_traffic(&gateway, now);
+    }
+
     /// Has the keeper start the gateway (or finds that it runs), and follows its figures.
     pub(super) fn start_gateway(&self) {
         let state = self.place.state.display().to_string();

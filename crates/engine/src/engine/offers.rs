@@ -42,6 +42,7 @@ impl Engine {
         let entry = Entry::Accepted(Box::new(accepted));
         self.record.commit(entry).map_err(|error| format!("not accepted: {}", crate::store::chain(&error)))?;
         self.forget_persons_numbers();
+        self.rethink_scaling();
         self.name_revisions();
         let what: Vec<String> = changes.iter().map(|change| format!("{} {}", change.name, change.what)).collect();
         let message = if what.is_empty() { "nothing changed".into() } else { what.join(", ") };

@@ -53,26 +53,21 @@ impl Engine {
         Ok(())
     }
 
-    fn scale(&mut self, service: &str, replicas: u32) -> Result<(), String> {
+    fn scale(&mut self, service: &str, replicas: u32) -> Result<String, String> {
         let what = self.known_service(service)?;
         if replicas > REPLICAS_MAX {
             return Err(format!(
                 "{replicas} replicas are more than the {REPLICAS_MAX} that one machine runs of a service"
             ));
         }
-        if let Some(scaling) = &what.autoscaling
-            && !(scaling.min_replicas..=scaling.max_replicas).contains(&replicas)
-        {
-            let (min, max) = (scaling.min_replicas, scaling.max_replicas);
-            return Err(format!(
-                "autoscaling keeps {service} between {min} and {max} replicas; change `autoscaling` in the file"
-            ));
+        if what.autoscaling.is_some() {
+            return self.scale_by_hand(service, replicas, &what);
         }
         let entry = Entry::Scaled { service: service.into(), replicas: Some(replicas) };
         self.record.commit(entry).map_err(|error| crate::store::chain(&error))?;
         let message = format!("a person wants {replicas} replicas, until the next `plimsoll up` with a changed file");
         self.tell(service, "Scaled", &message, false);
-        Ok(())
+        Ok(message)
     }
 
     fn signal(&mut self, id: &ReplicaId, signal: i32) -> Result<(), String> {

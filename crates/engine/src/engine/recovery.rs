@@ -81,6 +81,7 @@ impl Engine {
             routes: Routes::default(),
             gateways: Gateways::default(),
             waiting: BTreeMap::new(),
+            scalers: BTreeMap::new(),
             rollouts: BTreeMap::new(),
             warnings: Vec::new(),
             keeper_pid: 0,

@@ -109,6 +109,7 @@ impl Engine {
             edges: self.edges_to(name),
             requests_per_second: self.gateways.requests_per_second(name),
             release: self.rollouts.get(name).cloned(),
+            autoscaling: self.scaling_said(name),
         }
     }
 
@@ -182,12 +183,12 @@ fn add_processes(status: &mut Status, inventory: &Inventory, keeper_pid: i32) {
             status.processes.insert(process.id.clone(), own(process.pid, process.respawns));
         }
         let Some((id, _)) = crate::replica::of_process(&process.id) else { continue };
-        if let Some(service) = status.services.get_mut(&id.service) {
-            if let Some(replica) = service.replicas.iter_mut().find(|replica| replica.pid == Some(process.pid)) {
-                let used = usage::of(process);
-                replica.memory = used.memory;
-                replica.cpu_us = used.cpu_us;
-            }
+        if let Some(service) = status.services.get_mut(&id.service)
+            && let Some(replica) = service.replicas.iter_mut().find(|replica| replica.pid == Some(process.pid))
+        {
+            let used = usage::of(process);
+            replica.memory = used.memory;
+            replica.cpu_us = used.cpu_us;
         }
         let place = usize::try_from(id.serial).unwrap_or(0).wrapping_sub(1);
         if let Some(member) = status.stores.get_mut(&id.service).and_then(|store| store.members.get_mut(place)) {

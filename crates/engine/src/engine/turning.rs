@@ -1,6 +1,6 @@
 //! One turn: ask `control` about everything that may have changed, and do what it says.
 
-use super::Engine;
+use super::{Engine, figures::Urgency};
 use crate::{
     probe::{self, Attempt},
     replica::Stage,
@@ -35,13 +35,25 @@ impl Engine {
             self.consider(&id, now, &mut wake);
         }
         if self.is_settled_enough(now, &mut wake) {
+            self.scale_services(now, &mut wake);
             self.reconcile(now, &mut wake);
             self.bind_listeners(now, &mut wake);
             self.publish();
         }
         self.consider_ending(&mut wake);
-        self.gateways.pace(self.replicas.values().any(|replica| replica.unrouted_in.is_some()));
+        self.gateways.pace(self.urgency());
         wake.0
+    }
+
+    /// How urgently what gateways see is waited for.
+    fn urgency(&self) -> Urgency {
+        if self.replicas.values().any(|replica| replica.unrouted_in.is_some()) {
+            Urgency::Drain
+        } else if self.scales_by_traffic() {
+            Urgency::Traffic
+        } else {
+            Urgency::Calm
+        }
     }
 
     /// After a restart of the engine nothing is decided before each adopted replica was looked at once.
@@ -109,6 +121,7 @@ impl Engine {
         let met = self.met(id, health::ProbeKind::Readiness);
         let Some(replica) = self.replicas.get_mut(id) else { return };
         let first = !replica.was_ready;
+        replica.readiness_at = now;
         if ready {
             replica.was_ready = true;
             replica.start_took.get_or_insert(now.since(replica.started_at));
@@ -236,14 +249,13 @@ impl Engine {
         self.rollouts.insert(name.into(), sets.reason.clone());
     }
 
-    /// How many replicas a service is to have: what a person said, within the autoscaler's bounds, or the file.
+    /// How many replicas a service is to have: what its autoscaler said, or else a person, or the file.
     pub(super) fn wanted_replicas(&self, name: &str, service: &Service) -> u32 {
-        let person = self.record.remembered.scaled.get(name).copied();
+        let remembered = &self.record.remembered;
         match &service.autoscaling {
-            Some(scaling) => {
-                person.unwrap_or(scaling.min_replicas.max(1)).clamp(scaling.min_replicas, scaling.max_replicas)
-            }
-            None => person.unwrap_or(service.replicas),
+            // Until it has looked for the first time, the fewest: it may not begin switched off.
+            Some(own) => remembered.autoscaled.get(name).map_or(own.min_replicas.max(1), |known| known.replicas),
+            None => remembered.scaled.get(name).copied().unwrap_or(service.replicas),
         }
     }
 

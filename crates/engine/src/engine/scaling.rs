@@ -1,0 +1,314 @@
+//! Autoscalers at work: what replicas use and what gateways saw goes to `control::autoscale`, its number to the rollout.
+//!
+//! Invariant: the number of replicas of a service with an autoscaler is its last answer, and nobody else's.
+
+use super::{Engine, figures::is_of, turning::Wake};
+use crate::{
+    marks::Marks,
+    replica::{Replica, Stage},
+    usage,
+};
+use plimsoll_control::autoscale::{
+    self, Act, Decision, Memory, Policy, Reason, Seen,
+    condition::Status,
+    manual::Manual,
+    policy::Metric,
+    seen::{self, Answer, Container, Phase, Pod, Reading, Sample, Usage},
+    service::MEMORY_VERSION,
+    traffic,
+};
+use plimsoll_journal::entry::Entry;
+use plimsoll_model::{Instant, Millis, Service, service::Resources};
+use std::collections::BTreeMap;
+
+/// How long bounds that a person sets hold.
+const MANUAL_FOR: Millis = Millis::from_secs(3600);
+/// At least so often what traffic was like is written down while there is any.
+const NOTE_EVERY: Millis = Millis::from_secs(15);
+
+/// One autoscaler, between two decisions.
+pub(crate) struct Scaler {
+    memory: Memory,
+    /// What gateways saw and was not decided about.
+    samples: Vec<traffic::Sample>,
+    marks: Marks,
+    /// When to decide though nothing is seen.
+    due: Instant,
+    noted_at: Instant,
+    /// How it stands, for a person.
+    said: String,
+}
+
+impl Scaler {
+    /// As it is remembered; a memory of another version begins anew.
+    fn remembered(memory: Option<&Memory>) -> Self {
+        let memory = memory.filter(|memory| memory.version == MEMORY_VERSION).cloned().unwrap_or_default();
+        Self {
+            memory,
+            samples: Vec::new(),
+            marks: Marks::default(),
+            due: Instant(0),
+            noted_at: Instant(0),
+            said: String::new(),
+        }
+    }
+}
+
+impl Engine {
+    /// Asks every autoscaler that something was seen for, or whose time has come.
+    pub(super) fn scale_services(&mut self, now: Instant, wake: &mut Wake) {
+        let Some(accepted) = &self.record.remembered.accepted else { return };
+        if self.record.remembered.ending.is_some() {
+            return;
+        }
+        let services = &accepted.system.services;
+        let scaled = |name: &str| services.get(name).is_some_and(|service| service.autoscaling.is_some());
+        self.scalers.retain(|name, _| scaled(name));
+        let is_due =
+            |name: &str| self.scalers.get(name).is_none_or(|scaler| scaler.due <= now || !scaler.samples.is_empty());
+        let due: Vec<String> = services.keys().filter(|name| scaled(name) && is_due(name)).cloned().collect();
+        for name in due {
+            self.scale_service(&name, now);
+        }
+        for scaler in self.scalers.values() {
+            wake.at(scaler.due);
+        }
+    }
+
+    /// Asks one autoscaler, and writes down what it says.
+    fn scale_service(&mut self, name: &str, now: Instant) {
+        let Some(service) = self.accepted_service(name) else { return };
+        let Some(policy) = service.autoscaling.as_ref().map(Policy::from) else { return };
+        let mut scaler = self.scalers.remove(name).unwrap_or_else(|| {
+            Scaler::remembered(self.record.remembered.autoscaled.get(name).map(|known| &known.memory))
+        });
+        let current = self.wanted_replicas(name, &service);
+        let seen = self.seen_by(&mut scaler, (name, &service), &policy, now);
+        let before = scaler.memory.clone();
+        let decision = autoscale::decide(&policy, &mut scaler.memory, &seen);
+        let marks = uses_processor(&policy).then_some(scaler.marks.due);
+        scaler.due = decision.again_at.into_iter().chain(marks).min().unwrap_or(now.after(NOTE_EVERY));
+        let wanted = if let Act::ScaleTo(wanted) = decision.act { wanted } else { current };
+        scaler.said = standing(&decision, &scaler.memory, wanted);
+        let busy = seen.traffic.samples.iter().any(|sample| sample.arrived > 0 || sample.in_flight > 0);
+        let notes = decision.hpa.is_some() || (busy && scaler.noted_at.after(NOTE_EVERY) <= now);
+        if wanted != current || notes || !self.record.remembered.autoscaled.contains_key(name) {
+            scaler.noted_at = now;
+            let memory = Box::new(scaler.memory.clone());
+            self.record.note(Entry::Autoscaled { service: name.into(), replicas: wanted, memory });
+        }
+        self.scalers.insert(name.into(), scaler);
+        if wanted != current {
+            self.tell_scaling(name, &decision, (before, seen));
+        }
+    }
+
+    /// Tells of a new number, with the arithmetic that led to it.
+    fn tell_scaling(&mut self, name: &str, decision: &Decision, (memory, seen): (Memory, Seen)) {
+        let message = format!("by {}: {}", words(decision.reason), decision.steps.join("; "));
+        self.tell(name, "Scaled", &message, false);
+        self.record.note(Entry::Decided {
+            number: self.events.last(),
+            by: "autoscale".into(),
+            steps: decision.steps.clone(),
+            memory: serde_json::to_value(memory).unwrap_or_default(),
+            seen: serde_json::to_value(seen).unwrap_or_default(),
+        });
+    }
+
+    /// What one autoscaler is told.
+    fn seen_by(&self, scaler: &mut Scaler, (name, service): (&str, &Service), policy: &Policy, now: Instant) -> Seen {
+        let looks = policy.hpa.is_some() && scaler.memory.hpa_at.is_none_or(|due| due <= now);
+        if uses_processor(policy) && (looks || scaler.marks.due <= now) {
+            let used = self.replicas_of(name).filter_map(processor_time).collect();
+            scaler.marks.mark(now, &used);
+        }
+        let metrics = policy.hpa.as_ref().filter(|_| looks).map(|hpa| hpa.metrics_or_default().into_owned());
+        let metrics = metrics.unwrap_or_default();
+        let readings = metrics.iter().map(|metric| self.reading(metric, name, scaler, now)).collect();
+        let (mut pods, mut there, mut ready) = (Vec::new(), 0, 0_u32);
+        for replica in self.replicas_of(name) {
+            there += i32::from(!matches!(replica.stage, Stage::Stopping(_)));
+            ready += u32::from(replica.serves());
+            pods.push(pod(replica, &service.resources));
+        }
+        Seen {
+            hpa: seen::Seen {
+                at: now,
+                spec_replicas: i32::try_from(self.wanted_replicas(name, service)).ok(),
+                status_replicas: there,
+                selector: seen::Selector::Clear,
+                pods,
+                readings,
+                explain: true,
+            },
+            traffic: traffic::Seen {
+                samples: std::mem::take(&mut scaler.samples),
+                ready,
+                waiting: u32::try_from(self.gateways.held(name)).unwrap_or(u32::MAX),
+            },
+        }
+    }
+
+    /// What this machine tells about one metric.
+    fn reading(&self, metric: &Metric, name: &str, scaler: &Scaler, now: Instant) -> Reading {
+        let Metric::Resource { resource } = metric else {
+            return Reading::Failed("nothing on this machine tells this metric".into());
+        };
+        let sample = |replica: &Replica| match resource.name.as_str() {
+            "cpu" => scaler.marks.sample(&replica.process_id(), &replica.id.to_string()),
+            "memory" => {
+                let bytes = usage::of(replica.process.as_ref()?).memory?;
+                let usage = Usage::Whole(i64::try_from(bytes.saturating_mul(1000)).unwrap_or(i64::MAX));
+                Some(Sample { pod: replica.id.to_string(), at: now, window: Millis(0), usage })
+            }
+            _ => None,
+        };
+        Reading::Pods(self.replicas_of(name).filter_map(sample).collect())
+    }
+
+    /// Keeps what a gateway saw since its last answer, for the autoscalers that go by traffic.
+    pub(super) fn sample_traffic(&mut self, gateway: &str, now: Instant) {
+        let Some(accepted) = &self.record.remembered.accepted else { return };
+        let Some((figures, former, span)) = self.gateways.last_span(gateway) else { return };
+        for (name, scaler) in &mut self.scalers {
+            let scaling = accepted.system.services.get(name).and_then(|service| service.autoscaling.as_ref());
+            if scaling.is_none_or(|own| own.requests_per_second.is_none() && own.concurrency.is_none()) {
+                continue;
+            }
+            let (mut arrived, mut in_flight) = (0, 0);
+            for (replica, now) in figures.replicas.iter().filter(|(replica, _)| is_of(replica, name)) {
+                let then = former.replicas.get(replica);
+                arrived += now.requests.saturating_sub(then.map_or(0, |then| then.requests));
+                in_flight += now.in_flight + then.map_or(now.in_flight, |then| then.in_flight);
+            }
+            let held = figures.held.get(name).copied().unwrap_or(0);
+            // The mean of both ends of the span, in thousandths.
+            let in_flight = in_flight * 500 + held * 1000;
+            scaler.samples.push(traffic::Sample { at: now, span, in_flight, arrived });
+        }
+    }
+
+    /// Whether an autoscaler waits for what gateways see.
+    pub(super) fn scales_by_traffic(&self) -> bool {
+        let Some(accepted) = &self.record.remembered.accepted else { return false };
+        let by_traffic = |service: &Service| {
+            let own = service.autoscaling.as_ref();
+            own.is_some_and(|own| own.requests_per_second.is_some() || own.concurrency.is_some())
+        };
+        accepted.system.services.values().any(by_traffic)
+    }
+
+    /// All autoscalers decide anew: their bounds may be others now, and what a person set is over.
+    pub(super) fn rethink_scaling(&mut self) {
+        let mut ended = Vec::new();
+        for (name, scaler) in &mut self.scalers {
+            scaler.due = Instant(0);
+            if scaler.memory.manual.take().is_some() {
+                ended.push(name.clone());
+            }
+        }
+        for name in ended {
+            self.tell(&name, "Scaled", "the file says again between which numbers it is scaled", false);
+        }
+    }
+
+    /// A person wants so many replicas of a service that an autoscaler owns: its bounds move for a time.
+    pub(super) fn scale_by_hand(&mut self, name: &str, replicas: u32, service: &Service) -> Result<String, String> {
+        let Some(own) = &service.autoscaling else { return Err(format!("{name} has no autoscaling")) };
+        let now = self.clock.now();
+        let current = self.wanted_replicas(name, service);
+        let remembered = self.record.remembered.autoscaled.get(name).map(|known| &known.memory);
+        let known = self.scalers.get(name).map(|scaler| &scaler.memory).or(remembered);
+        let mut memory = known.cloned().unwrap_or_default();
+        let bounds = (own.min_replicas, own.max_replicas);
+        let manual = Manual::scale(replicas, current, bounds, now.after(MANUAL_FOR));
+        let (min, max) = (manual.min_replicas, manual.max_replicas);
+        memory.manual = Some(Manual { by: "a person".into(), ..manual });
+        let noted = Entry::Autoscaled { service: name.into(), replicas: current, memory: Box::new(memory.clone()) };
+        self.record.commit(noted).map_err(|error| crate::store::chain(&error))?;
+        let scaler = self.scalers.entry(name.into()).or_insert_with(|| Scaler::remembered(Some(&memory)));
+        scaler.memory = memory;
+        scaler.due = Instant(0);
+        let message = format!(
+            "autoscaling keeps {name} between {min} and {max} replicas (the file says {} to {}), for {MANUAL_FOR} or \
+             until the next `plimsoll up` with a changed file",
+            bounds.0, bounds.1
+        );
+        self.tell(name, "ScaledByHand", &message, false);
+        Ok(message)
+    }
+
+    /// How a service's autoscaler stands, for a person; `None` when it has none.
+    pub(super) fn scaling_said(&self, name: &str) -> Option<String> {
+        self.scalers.get(name).map(|scaler| scaler.said.clone()).filter(|said| !said.is_empty())
+    }
+}
+
+/// Whether processor time is to be marked.
+fn uses_processor(policy: &Policy) -> bool {
+    let by_processor = |metric: &Metric| matches!(metric, Metric::Resource { resource } if resource.name == "cpu");
+    policy.hpa.as_ref().is_some_and(|hpa| hpa.metrics_or_default().iter().any(by_processor))
+}
+
+fn processor_time(replica: &Replica) -> Option<(String, u64)> {
+    Some((replica.process_id(), usage::of(replica.process.as_ref()?).cpu_us?))
+}
+
+/// A replica as Kubernetes' autoscaler sees a pod.
+fn pod(replica: &Replica, resources: &Resources) -> Pod {
+    let narrow = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let mut requests = BTreeMap::new();
+    if let Some(cpu) = resources.cpu_request.or(resources.cpu_limit) {
+        requests.insert("cpu".to_owned(), narrow(cpu.0));
+    }
+    if let Some(memory) = resources.memory_request.or(resources.memory_limit) {
+        requests.insert("memory".to_owned(), narrow(memory.0.saturating_mul(1000)));
+    }
+    let phase = match replica.stage {
+        Stage::Launching => Phase::Pending,
+        Stage::BackOff { .. } if replica.attempt == 0 => Phase::Pending,
+        Stage::Done => Phase::Succeeded,
+        _ => Phase::Running,
+    };
+    let status = if replica.serves() { Answer::True } else { Answer::False };
+    Pod {
+        name: replica.id.to_string(),
+        phase,
+        deleting: matches!(replica.stage, Stage::Stopping(_)),
+        started_at: Some(replica.created_at),
+        ready: Some(seen::Ready { status, since: replica.ready_since.unwrap_or(replica.readiness_at) }),
+        containers: vec![Container { name: replica.id.service.clone(), requests }],
+        requests: BTreeMap::new(),
+    }
+}
+
+/// How an autoscaler stands.
+fn standing(decision: &Decision, memory: &Memory, wanted: u32) -> String {
+    let (min, max) = decision.bounds;
+    let mut said = format!("{wanted} of {min} to {max}, by {}", words(decision.reason));
+    if memory.manual.is_some() {
+        said.push_str(&format!("; bounds set by hand, for {MANUAL_FOR} from then on"));
+    }
+    for condition in &memory.hpa.conditions {
+        let holds = if condition.status == Status::True { "" } else { "not " };
+        said.push_str(&format!("; {holds}{:?} ({})", condition.kind, condition.reason));
+        if condition.status == Status::False && !condition.message.is_empty() {
+            said.push_str(&format!(": {}", condition.message));
+        }
+    }
+    said
+}
+
+fn words(reason: Reason) -> String {
+    match reason {
+        Reason::Unreadable => "nothing: the number can't be read".into(),
+        Reason::SwitchedOff => "a person, who switched it off".into(),
+        Reason::Bounds => "its bounds".into(),
+        Reason::Manual => "bounds set by hand".into(),
+        Reason::Schedule => "a schedule".into(),
+        Reason::Metrics => "metrics".into(),
+        Reason::Traffic(mood) => format!("traffic ({mood:?})"),
+        Reason::Settled => "nothing: no source asks for another number".into(),
+    }
+}
