@@ -37,7 +37,8 @@ pub(crate) struct Log {
 pub(crate) struct Line<'a> {
     pub(crate) at_us: u64,
     pub(crate) route: &'a str,
-    pub(crate) client: std::net::IpAddr,
+    /// Its address.
+    pub(crate) client: &'a [u8],
     pub(crate) method: &'a str,
     pub(crate) host: &'a [u8],
     pub(crate) path: &'a str,
@@ -46,7 +47,7 @@ pub(crate) struct Line<'a> {
     pub(crate) status: u16,
     pub(crate) sent: u64,
     pub(crate) micros: u64,
-    pub(crate) replica: Option<&'a plimsoll_model::ReplicaId>,
+    pub(crate) replica: Option<&'a str>,
     pub(crate) tries: u32,
     pub(crate) request_id: &'a [u8],
     /// The answer did not reach its end.
@@ -154,22 +155,31 @@ impl Buffer {
 }
 
 fn write_line(out: &mut Vec<u8>, line: &Line<'_>) {
-    // Writing to memory can't fail.
-    let _ = write!(out, "{{\"at\":{},\"route\":", line.at_us);
+    out.extend_from_slice(b"{\"at\":");
+    write_number(out, line.at_us);
+    out.extend_from_slice(b",\"route\":");
     write_text(out, line.route.as_bytes());
-    let _ = write!(out, ",\"client\":\"{}\",\"method\":", line.client);
+    out.extend_from_slice(b",\"client\":");
+    write_text(out, line.client);
+    out.extend_from_slice(b",\"method\":");
     write_text(out, line.method.as_bytes());
     out.extend_from_slice(b",\"host\":");
     write_text(out, line.host);
     out.extend_from_slice(b",\"path\":");
     write_text(out, line.path.as_bytes());
-    let _ = write!(out, ",\"protocol\":\"{}\",\"status\":{}", line.protocol, line.status);
-    let _ = write!(out, ",\"sent\":{},\"us\":{}", line.sent, line.micros);
-    if let Some(replica) = line.replica {
-        let _ = write!(out, ",\"replica\":\"{replica}\"");
+    out.extend_from_slice(b",\"protocol\":");
+    write_text(out, line.protocol.as_bytes());
+    for (name, number) in
+        [("status", u64::from(line.status)), ("sent", line.sent), ("us", line.micros), ("tries", u64::from(line.tries))]
+    {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":");
+        write_number(out, number);
     }
-    if line.tries > 1 {
-        let _ = write!(out, ",\"tries\":{}", line.tries);
+    if let Some(replica) = line.replica {
+        out.extend_from_slice(b",\"replica\":");
+        write_text(out, replica.as_bytes());
     }
     out.extend_from_slice(b",\"id\":");
     write_text(out, line.request_id);
@@ -183,14 +193,33 @@ fn write_line(out: &mut Vec<u8>, line: &Line<'_>) {
     out.extend_from_slice(b"}\n");
 }
 
+fn write_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
 /// A JSON string; bytes that are no printable ASCII are escaped as U+00XX, so that no terminal can be fooled.
 fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
+    if text.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+        out.extend_from_slice(text);
+        return out.push(b'"');
+    }
     for byte in text {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
             b' '..=b'~' => out.push(*byte),
             _ => {
+                // Writing to memory can't fail.
                 let _ = write!(out, "\\u{byte:04x}");
             }
         }
@@ -207,7 +236,7 @@ mod tests {
         let line = Line {
             at_us: 5,
             route: "*/",
-            client: std::net::IpAddr::from([127, 0, 0, 1]),
+            client: b"127.0.0.1",
             method: "GET",
             host: b"a\x1b[2J\"\xff",
             path: "/\\\"",
@@ -215,7 +244,7 @@ mod tests {
             status: 200,
             sent: 3,
             micros: 9,
-            replica: Some(&plimsoll_model::ReplicaId::new("web", 1)),
+            replica: Some("web-1"),
             tries: 2,
             request_id: b"x",
             cut: true,

@@ -223,7 +223,7 @@ async fn kept_link(endpoint: &Endpoint, outgoing: &Outgoing) -> Option<Box<Link>
     }
     // Lets the runtime ask the kernel what has happened on its sockets.
     tokio::task::yield_now().await;
-    pool::take(endpoint.pool)
+    pool::take_alive(endpoint.pool)
 }
 
 async fn attempt_http2(

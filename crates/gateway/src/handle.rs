@@ -5,7 +5,7 @@ use crate::{
     connection::Connection,
     forward::{self, Outgoing},
     head,
-    payload::{self, Payload, REPEATABLE_MAX},
+    payload::Payload,
     problem::Problem,
     rate,
     table::{Backend, Entrance, Route, Table},
@@ -19,7 +19,7 @@ use http::{
 };
 use hyper::body::{Body, Incoming};
 use plimsoll_control::route::limit::Verdict;
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, mem, sync::Arc};
 
 static LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 static REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -101,7 +101,13 @@ async fn respond(visit: &mut Visit, request: Request<Incoming>, limits: &mut Hea
         });
     }
     let own = own_cookie(&backend, request.headers());
-    let outgoing = outgoing(visit, request, &backend, ingress).await?;
+    let mut outgoing = outgoing(visit, request, &backend, ingress);
+    if outgoing.idempotent && outgoing.payload.is_small() {
+        // Read first, so that it can be sent again.
+        let broken = |_| Problem::bad_request("body", "the request's body was not whole");
+        let payload = mem::replace(&mut outgoing.payload, Payload::Empty);
+        outgoing.payload = Box::pin(payload.read_whole()).await.map_err(broken)?;
+    }
     forward::forward(visit, backend, outgoing, own.as_deref()).await.map(Outcome::Answered)
 }
 
@@ -166,25 +172,14 @@ fn own_cookie(backend: &Backend, headers: &HeaderMap) -> Option<String> {
     })
 }
 
-async fn outgoing(
-    visit: &mut Visit,
-    request: Request<Incoming>,
-    backend: &Backend,
-    ingress: bool,
-) -> Result<Outgoing, Problem> {
+fn outgoing(visit: &mut Visit, request: Request<Incoming>, backend: &Backend, ingress: bool) -> Outgoing {
     let (mut head, body) = request.into_parts();
     head::prepare(&mut head.headers, &head.uri, &visit.connection, ingress);
     visit.request_id = trace::mark(&mut head.headers);
     let idempotent = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
-    let payload = if body.is_end_stream() {
-        Payload::Empty
-    } else if idempotent && body.size_hint().exact().is_some_and(|length| length <= REPEATABLE_MAX) {
-        let broken = |_| Problem::bad_request("body", "the request's body was not whole");
-        Payload::Whole(Some(payload::read_whole(body).await.map_err(broken)?))
-    } else {
-        Payload::stream(body, backend.limits.body_bytes_max)
-    };
-    Ok(Outgoing { method: head.method, uri: origin_form(head.uri), headers: head.headers, payload, idempotent })
+    let payload =
+        if body.is_end_stream() { Payload::Empty } else { Payload::stream(body, backend.limits.body_bytes_max) };
+    Outgoing { method: head.method, uri: origin_form(head.uri), headers: head.headers, payload, idempotent }
 }
 
 /// Path and query only, as replicas expect it.

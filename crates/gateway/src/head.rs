@@ -8,24 +8,40 @@
 use crate::{connection::Connection, problem::Problem};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version,
-    header::{
-        CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-        TRANSFER_ENCODING, UPGRADE,
-    },
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
 };
 
 /// Longer paths (with their query) are refused with 414.
 const URI_MAX: usize = 8 * 1024;
 
-static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-static FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-static FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-static FORWARDED_SERVER: HeaderName = HeaderName::from_static("x-forwarded-server");
-static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// What is meant for the next hop only.
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// What a client from outside can't say of itself, and `expect`, which is the gateway's to answer.
+const CLAIMS: [&str; 9] = [
+    "expect",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-server",
+    "x-real-ip",
+];
 
 /// Refuses what no replica shall see; the host (without port) for which the request is.
 pub(crate) fn check<B>(request: &Request<B>) -> Result<&str, Problem> {
@@ -110,22 +126,19 @@ pub(crate) fn prepare(headers: &mut HeaderMap, uri: &Uri, connection: &Connectio
     }
     let trailers = headers.get_all(TE).iter().any(|value| has_token(value, b"trailers"));
     strip_hop_by_hop(headers);
-    headers.remove(EXPECT);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     if !ingress {
+        headers.remove(EXPECT);
         return;
     }
-    for name in [&FORWARDED, &FORWARDED_PORT, &FORWARDED_PREFIX, &FORWARDED_SERVER, &REAL_IP] {
-        headers.remove(name);
-    }
+    remove_all(headers, |name| CLAIMS.contains(&name.as_str()));
     headers.insert(&FORWARDED_FOR, connection.peer_value.clone());
     headers.insert(&FORWARDED_PROTO, HeaderValue::from_static(if connection.secure { "https" } else { "http" }));
-    match headers.get(HOST).cloned() {
-        Some(host) => headers.insert(&FORWARDED_HOST, host),
-        None => headers.remove(&FORWARDED_HOST),
-    };
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(&FORWARDED_HOST, host);
+    }
 }
 
 /// Removes what is meant for the next hop only: RFC 9110 §7.6.1.
@@ -142,13 +155,15 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         for name in named {
             headers.remove(name);
         }
-        headers.remove(CONNECTION);
     }
-    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &PROXY_AUTHENTICATE, &PROXY_AUTHORIZATION, &TE, &TRAILER] {
+    remove_all(headers, |name| HOP_BY_HOP.contains(&name.as_str()));
+}
+
+/// Removes those that `is_unwanted`. Most messages have none of them, so names are looked at once instead of looked up.
+fn remove_all(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| is_unwanted(name)).cloned() {
         headers.remove(name);
     }
-    headers.remove(TRANSFER_ENCODING);
-    headers.remove(UPGRADE);
 }
 
 fn has_token(value: &HeaderValue, token: &[u8]) -> bool {

@@ -58,6 +58,8 @@ pub(crate) struct ReplicaShard {
 #[repr(align(128))]
 pub(crate) struct ReplicaLive {
     pub(crate) id: ReplicaId,
+    /// `id` as text.
+    pub(crate) name: String,
     pub(crate) in_flight: AtomicU32,
     pub(crate) latency_us: AtomicU32,
     /// Failures since the last success.
@@ -71,6 +73,7 @@ pub(crate) struct ReplicaLive {
 impl ReplicaLive {
     fn new(id: ReplicaId, workers: usize) -> Self {
         Self {
+            name: id.to_string(),
             id,
             in_flight: AtomicU32::new(0),
             latency_us: AtomicU32::new(0),

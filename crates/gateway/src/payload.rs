@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Bodies of idempotent requests up to this are read first, so that they can be sent again.
-pub(crate) const REPEATABLE_MAX: u64 = 64 * 1024;
+const REPEATABLE_MAX: u64 = 64 * 1024;
 
 /// A request's body.
 #[derive(Debug)]
@@ -59,14 +59,22 @@ impl Payload {
             _ => None,
         }
     }
-}
 
-/// Reads a body whose length is known to be small.
-///
-/// # Errors
-/// The client did not send all of it.
-pub(crate) async fn read_whole(body: Incoming) -> Result<Bytes, hyper::Error> {
-    Ok(body.collect().await?.to_bytes())
+    /// A stream that is known to be short enough to be kept for another try.
+    pub(crate) fn is_small(&self) -> bool {
+        matches!(self, Self::Stream(stream) if stream.body.size_hint().exact().is_some_and(|n| n <= REPEATABLE_MAX))
+    }
+
+    /// Reads all of it, so that it can be sent more than once.
+    ///
+    /// # Errors
+    /// The client did not send all of it.
+    pub(crate) async fn read_whole(self) -> Result<Self, hyper::Error> {
+        match self {
+            Self::Stream(stream) => Ok(Self::Whole(Some(stream.body.collect().await?.to_bytes()))),
+            other => Ok(other),
+        }
+    }
 }
 
 impl Body for Payload {

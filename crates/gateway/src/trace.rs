@@ -59,8 +59,9 @@ fn is_valid(value: &[u8]) -> bool {
 fn hex(number: u64) -> [u8; 16] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; 16];
-    for (at, byte) in text.iter_mut().enumerate() {
-        *byte = DIGITS[usize::try_from((number >> (60 - 4 * at)) & 15).unwrap_or(0)];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
     text
 }

@@ -108,7 +108,7 @@ impl Visit {
         shared.log.write(&Line {
             at_us: shared.instant(self.started).0,
             route: self.route.as_ref().map_or("-", |route| route.live.name.as_str()),
-            client: self.connection.peer,
+            client: self.connection.peer_value.as_bytes(),
             method: self.method.as_str(),
             host: self.uri.authority().map_or_else(
                 || self.host.as_ref().map_or(&b""[..], HeaderValue::as_bytes),
@@ -123,7 +123,7 @@ impl Visit {
             status: self.status,
             sent: self.sent,
             micros,
-            replica: self.replica.as_ref().map(|replica| &replica.id),
+            replica: self.replica.as_ref().map(|replica| replica.name.as_str()),
             tries: self.tries,
             request_id: self.request_id.as_bytes(),
             cut: !self.complete,

@@ -20,8 +20,13 @@ thread_local! {
     static SHARED: RefCell<BTreeMap<u64, SendRequest<Payload>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// The connection of that pool that was used last, if it has not been closed by the replica.
+/// The connection of that pool that was used last. Whether its replica has closed it, the first use tells.
 pub(crate) fn take(pool: u64) -> Option<Box<Link>> {
+    IDLE.with_borrow_mut(|idle| idle.get_mut(&pool)?.pop()).map(|idle| idle.link)
+}
+
+/// The connection of that pool that was used last among those that their replica has not closed.
+pub(crate) fn take_alive(pool: u64) -> Option<Box<Link>> {
     loop {
         // Not one borrow for all: dropping a link must not find the pool borrowed.
         let mut idle = IDLE.with_borrow_mut(|idle| idle.get_mut(&pool)?.pop())?;
