@@ -5,6 +5,7 @@ use anyhow::{Context, bail};
 use plimsoll_api::{Client, Event, Offer, Status};
 use plimsoll_model::system::SettingClass;
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Variables that services inherit from whoever runs `up`.
 pub(crate) const INHERITED: [&str; 10] =
@@ -21,12 +22,14 @@ pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
     }
     let place = project::place(&up.at)?;
     let client = keeper::ensure(&place, &project.folder).await?;
+    // One listener from here to the end: a Ctrl-C between two waits is not lost.
+    let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let accepted = client.offer(&offer(&project)).await?;
     if accepted.changes.is_empty() {
         let now = client.status().await?;
         if now.settled {
             print::line("nothing to change: everything is as the file says");
-            return finish(&up, &client, &now, accepted.after).await;
+            return finish(&up, &client, &now, accepted.after, &mut interrupts).await;
         }
     }
     for change in &accepted.changes {
@@ -34,7 +37,7 @@ pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
     }
     let ready = tokio::select! {
         ready = wait_until_ready(&client, accepted.after, up.timeout) => ready?,
-        _ = tokio::signal::ctrl_c() => return interrupted(&client).await,
+        _ = interrupts.recv() => return interrupted(&client).await,
     };
     let Some(now) = ready else {
         let now = client.status().await?;
@@ -43,9 +46,9 @@ pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
         if up.detach {
             return Ok(ExitCode::FAILURE);
         }
-        return stay(&client, accepted.after).await;
+        return stay(&client, accepted.after, &mut interrupts).await;
     };
-    finish(&up, &client, &now, accepted.after).await
+    finish(&up, &client, &now, accepted.after, &mut interrupts).await
 }
 
 /// Runs the services' build commands, one after the other, each only once.
@@ -127,7 +130,13 @@ fn show_line(line: &str) {
     }
 }
 
-async fn finish(up: &Up, client: &Client, now: &Status, after: u64) -> anyhow::Result<ExitCode> {
+async fn finish(
+    up: &Up,
+    client: &Client,
+    now: &Status,
+    after: u64,
+    interrupts: &mut Signal,
+) -> anyhow::Result<ExitCode> {
     print::raw(&status::text(now));
     let recorded = now.unenforced.iter().filter(|setting| setting.class != SettingClass::Enforced).count();
     if recorded > 0 {
@@ -139,11 +148,11 @@ async fn finish(up: &Up, client: &Client, now: &Status, after: u64) -> anyhow::R
     }
     print::note("ready; Ctrl-C ends the system (`plimsoll up --detach` leaves it running)");
     let last = client.events_so_far(after).await.ok().and_then(|events| events.last().map(|event| event.number));
-    stay(client, last.unwrap_or(after)).await
+    stay(client, last.unwrap_or(after), interrupts).await
 }
 
 /// Shows what happens until Ctrl-C, or until the system has ended.
-async fn stay(client: &Client, after: u64) -> anyhow::Result<ExitCode> {
+async fn stay(client: &Client, after: u64, interrupts: &mut Signal) -> anyhow::Result<ExitCode> {
     let show_all = async {
         let mut lines = client.events(after, true).await?;
         loop {
@@ -162,7 +171,7 @@ async fn stay(client: &Client, after: u64) -> anyhow::Result<ExitCode> {
             print::note("the system has ended");
             Ok(ExitCode::SUCCESS)
         }
-        _ = tokio::signal::ctrl_c() => interrupted(client).await,
+        _ = interrupts.recv() => interrupted(client).await,
     }
 }
 

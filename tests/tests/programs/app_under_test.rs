@@ -152,7 +152,9 @@ impl App {
     fn talk(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let mut reader = BufReader::new(stream);
-        while self.wait_for_request(&reader, stream)? {
+        let mut kept = false;
+        while self.wait_for_request(&reader, stream, kept)? {
+            kept = true;
             let Some((target, length)) = head(&mut reader)? else { return Ok(()) };
             io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
             thread::sleep(Duration::from_millis(self.slow_ms.load(SeqCst)));
@@ -171,8 +173,8 @@ impl App {
         Ok(())
     }
 
-    /// Whether another request comes; not if the connection is idle for too long, or we are to end.
-    fn wait_for_request(&self, reader: &BufReader<&TcpStream>, stream: &TcpStream) -> io::Result<bool> {
+    /// Whether another request comes; not if a kept connection is idle for too long, or we are to end.
+    fn wait_for_request(&self, reader: &BufReader<&TcpStream>, stream: &TcpStream, kept: bool) -> io::Result<bool> {
         let since = Instant::now();
         stream.set_read_timeout(Some(LOOK))?;
         loop {
@@ -185,7 +187,7 @@ impl App {
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
                 Err(error) => return Err(error),
             }
-            let too_long = self.idle.is_some_and(|idle| since.elapsed() >= idle);
+            let too_long = kept && self.idle.is_some_and(|idle| since.elapsed() >= idle);
             if too_long || self.draining.load(SeqCst) {
                 return Ok(false);
             }

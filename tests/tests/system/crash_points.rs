@@ -4,7 +4,7 @@
 use crate::{
     look::{WEB, own_pid, pids},
     sweep, times,
-    world::World,
+    world::{World, ended},
 };
 use plimsoll_api::Status;
 use rustix::process::Signal;
@@ -31,14 +31,14 @@ fn engine(world: &World) -> Option<i32> {
 /// Runs a command of `plimsoll` and kills the engine `kills` times meanwhile, each time after a drawn pause.
 fn run_with_kills(world: &World, words: &[&str], draw: &mut Draw, kills: u64) -> (Option<i32>, String) {
     let (mut command, out, err) = world.command(words);
-    let mut child = command.spawn().unwrap();
+    let child = command.spawn().unwrap();
     for _ in 0..kills {
         thread::sleep(Duration::from_micros(draw.below(40_000)));
         if let Some(pid) = engine(world) {
             sweep::signal(pid, Signal::KILL);
         }
     }
-    let code = world.until("the command ends", || child.try_wait().unwrap()).code();
+    let code = ended(child, &format!("plimsoll {}", words.join(" ")), &err);
     (code, format!("{}{}", fs::read_to_string(out).unwrap(), fs::read_to_string(err).unwrap()))
 }
 

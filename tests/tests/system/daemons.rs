@@ -3,11 +3,11 @@
 use crate::{
     look::{WEB, all_pids, own_pid, pids},
     sweep, times,
-    world::World,
+    world::{World, ended},
 };
 use plimsoll_api::Status;
 use rustix::process::Signal;
-use std::{fs, os::unix::net::UnixStream, process::Stdio};
+use std::{fs, os::unix::net::UnixStream};
 
 impl World {
     /// Kills one of Plimsoll's own processes, and waits until another one does its work.
@@ -131,9 +131,10 @@ fn double_daemon() {
 fn several_up_at_once_start_one_system() {
     let world = World::new();
     world.write(WEB);
-    let started: Vec<_> = (0..4).map(|_| world.command(&["up", "--detach"]).0.spawn().unwrap()).collect();
-    for mut child in started {
-        assert!(child.wait().unwrap().success());
+    let commands: Vec<_> = (0..4).map(|_| world.command(&["up", "--detach"])).collect();
+    let started: Vec<_> = commands.into_iter().map(|(mut command, _, err)| (command.spawn().unwrap(), err)).collect();
+    for (child, err) in started {
+        assert_eq!(ended(child, "plimsoll up", &err), Some(0), "{}", fs::read_to_string(err).unwrap());
     }
     let status = world.settle();
     assert_eq!(all_pids(&status).len(), 3);
@@ -145,12 +146,12 @@ fn several_up_at_once_start_one_system() {
 fn foreground_up_ends_with_ctrl_c() {
     let world = World::new();
     world.write(WEB);
-    let (mut command, ..) = world.command(&["up"]);
-    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+    let (mut command, _, err) = world.command(&["up"]);
+    let child = command.spawn().unwrap();
     world.settle();
     assert_eq!(world.get("/").0, 200);
     sweep::signal(child.id().cast_signed(), Signal::INT);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(ended(child, "plimsoll up", &err), Some(130));
     world.until_gone();
 }
 

@@ -6,7 +6,7 @@ use plimsoll_wire::place::Place;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -142,19 +142,7 @@ impl World {
     #[track_caller]
     pub(crate) fn run(&self, words: &[&str]) -> Ran {
         let (mut command, out, err) = self.command(words);
-        let mut child = command.spawn().unwrap();
-        let until = Instant::now() + 3 * LONG;
-        let code = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status.code();
-            }
-            if Instant::now() > until {
-                child.kill().ok();
-                child.wait().ok();
-                panic!("`plimsoll {}` did not end:\n{}", words.join(" "), fs::read_to_string(&err).unwrap());
-            }
-            thread::sleep(Duration::from_millis(5));
-        };
+        let code = ended(command.spawn().unwrap(), &format!("plimsoll {}", words.join(" ")), &err);
         let text = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
         Ran { code, out: text(&out), err: text(&err) }
     }
@@ -250,6 +238,23 @@ impl World {
     /// Whether a keeper may still serve this folder.
     fn is_up(&self) -> bool {
         !matches!(self.ask(self.client.status()), Some(Err(ClientError::NotUp { .. })))
+    }
+}
+
+/// Waits for the end of a command, but not for ever; its code.
+#[track_caller]
+pub(crate) fn ended(mut child: Child, what: &str, err: &Path) -> Option<i32> {
+    let until = Instant::now() + 3 * LONG;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if Instant::now() > until {
+            child.kill().ok();
+            child.wait().ok();
+            panic!("`{what}` did not end:\n{}", fs::read_to_string(err).unwrap());
+        }
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
