@@ -130,6 +130,12 @@ pub(crate) enum Command {
     Prove(Prove),
     /// Send open-loop load and measure honestly
     Load(Load),
+    /// Decide recorded inputs by today's code
+    Replay {
+        /// A file of inputs for the Kubernetes autoscaler; prints each decision as a JSON line
+        #[arg(long, value_name = "FILE")]
+        hpa: PathBuf,
+    },
     #[command(hide = true)]
     Keeper {
         #[arg(long)]

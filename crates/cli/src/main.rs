@@ -14,6 +14,7 @@ mod logs;
 mod print;
 mod project;
 mod prove;
+mod replay;
 mod service;
 mod status;
 mod table;
@@ -65,6 +66,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor { file } => doctor::doctor(&file),
         Command::Prove(prove) => prove::prove(prove).await,
         Command::Load(load) => load::load(load).await,
+        Command::Replay { hpa } => replay::hpa(&hpa),
         Command::Keeper { .. } | Command::Engine { .. } | Command::Gateway { .. } => Ok(ExitCode::from(2)),
     }
 }
