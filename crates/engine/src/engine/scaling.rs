@@ -240,7 +240,14 @@ impl Engine {
     }
 
     /// How a service's autoscaler stands, for a person; `None` when it has none.
+    ///
+    /// One whose bounds are the same number has nothing to say.
     pub(super) fn scaling_said(&self, name: &str) -> Option<String> {
+        let accepted = self.record.remembered.accepted.as_ref()?;
+        let own = accepted.system.services.get(name)?.autoscaling.as_ref()?;
+        if own.min_replicas == own.max_replicas {
+            return None;
+        }
         self.scalers.get(name).map(|scaler| scaler.said.clone()).filter(|said| !said.is_empty())
     }
 }
