@@ -117,8 +117,12 @@ impl StoreRun {
 
     /// Brings it from started to ready, again and again, until it is to end.
     async fn look_after(&mut self, driver: &Driver, members: &[MemberRun]) {
-        let mut ready = false;
+        let (mut ready, mut changes) = (false, 0);
         while !*self.stop.borrow() {
+            // A member that ended was told as such, and made the store unready: that it is ready is told anew.
+            let now = changes_of(members);
+            ready &= now == changes;
+            changes = now;
             match self.bring_up(driver, members).await {
                 Ok(done) => {
                     if !ready {
@@ -128,10 +132,9 @@ impl StoreRun {
                     let inspection = driver.inspect().await;
                     let healthy = inspection.healthy;
                     self.tell(StoreNews::Inspected(inspection));
-                    if healthy {
-                        self.pause_or_change(members, INSPECT_EVERY).await;
-                    } else {
-                        self.pause(RETRY_SLOW).await;
+                    if changes_of(members) == changes {
+                        let wait = if healthy { INSPECT_EVERY } else { RETRY_SLOW };
+                        self.pause_or_change(members, wait).await;
                     }
                 }
                 Err((phase, why)) => {
@@ -179,6 +182,11 @@ impl StoreRun {
     async fn until_stop(&mut self) {
         let _ = self.stop.wait_for(|stop| *stop).await;
     }
+}
+
+/// How often members were started or ended.
+fn changes_of(members: &[MemberRun]) -> u64 {
+    members.iter().map(MemberRun::changes).sum()
 }
 
 /// An error with its causes, as one sentence.

@@ -224,6 +224,8 @@ impl Engine {
             }
             StoreNews::Ended { member, restarts, memory, reason } => {
                 let id = ReplicaId::new(name, member);
+                (state.phase, state.ready) = ("Starting", false);
+                state.reason = format!("{id} ended and is started again");
                 self.tell(&id.to_string(), "Restarting", &reason, true);
                 self.record.note(Entry::Restarted { id, restarts, memory });
             }

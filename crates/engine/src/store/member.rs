@@ -61,6 +61,11 @@ impl MemberRun {
         self.trouble.borrow().clone()
     }
 
+    /// How often it was started or ended.
+    pub(super) fn changes(&self) -> u64 {
+        *self.changes.borrow()
+    }
+
     /// Returns when it ends or is started.
     pub(super) async fn changed(&self) {
         let mut changes = self.changes.clone();
