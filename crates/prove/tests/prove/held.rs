@@ -59,7 +59,7 @@ fn availability_under_kills() {
     let before = toy.replicas();
     let proof = prove_one(&toy);
     assert_eq!((proof.verdict, proof.failed), (Verdict::Held, 0), "{proof:?}");
-    assert!(proof.requests >= 400);
+    assert!(proof.requests >= 300, "enough to tell 99 % with certainty: {}", proof.requests);
     assert!(before.is_disjoint(&toy.replicas()), "both replicas were killed and replaced");
     assert_eq!(proof.runs[0].report.marks.len(), 2);
     assert!(proof.statement.contains("not the uptime"), "{}", proof.statement);
