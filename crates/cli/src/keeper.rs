@@ -3,7 +3,7 @@
 use crate::up::INHERITED;
 use anyhow::{Context, bail};
 use plimsoll_api::Client;
-use plimsoll_wire::place::Place;
+use plimsoll_wire::place::{Place, TUNING};
 use std::{
     io::Read,
     os::unix::process::CommandExt,
@@ -66,13 +66,9 @@ pub(crate) async fn ensure(place: &Place, folder: &Path) -> anyhow::Result<Clien
 /// What a keeper says when there is another one.
 const LOCKED: &str = "already looks after";
 
-/// What Plimsoll's own processes get of the caller's environment, beside what services inherit: nothing else, since a
-/// secret may be in it.
-const OWN: [&str; 2] = ["RUST_BACKTRACE", "PLIMSOLL_WORKERS"];
-
 fn start(place: &Place, folder: &Path) -> anyhow::Result<Child> {
     let program = program().context("cannot tell where this program is")?;
-    let inherited = INHERITED.iter().chain(&OWN).filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let inherited = INHERITED.iter().chain(&TUNING).filter_map(|name| Some((name, std::env::var_os(name)?)));
     Command::new(program)
         .env_clear()
         .envs(inherited)

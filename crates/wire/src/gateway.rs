@@ -27,8 +27,6 @@ pub struct Figures {
     pub version: u32,
     /// When the gateway started (microseconds since the Unix epoch): other counters, if it changes.
     pub epoch: u64,
-    /// When these figures were read (microseconds since the Unix epoch).
-    pub at: u64,
     /// The edition of the route table that it serves.
     pub edition: u64,
     /// Connections that clients have open.

@@ -75,6 +75,17 @@ impl Place {
 /// The name under which the keeper keeps the listener of the local API.
 pub const API: &str = "api";
 
+/// Variables by which whoever runs `up` tunes Plimsoll's own processes: handed on from the keeper to the engine and from
+/// there to gateways, and read by gateways.
+pub const TUNING: [&str; 6] = [
+    "RUST_BACKTRACE",
+    "PLIMSOLL_GATEWAY_WORKERS",
+    "PLIMSOLL_ACCESS_LOG",
+    "PLIMSOLL_ACCESS_LOG_RATE",
+    "PLIMSOLL_UPSTREAM_IDLE_MS",
+    "PLIMSOLL_HEAD_TIMEOUT_MS",
+];
+
 /// FNV-1a, 64 bits: short and the same everywhere.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::figures;
 use plimsoll_model::{Instant, Millis, ReplicaId};
-use plimsoll_wire::{gateway::Figures, keeper::Spawn};
+use plimsoll_wire::{gateway::Figures, keeper::Spawn, place::TUNING};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::watch;
 
@@ -166,6 +166,6 @@ impl Engine {
 
 /// What Plimsoll's own processes need of the environment.
 fn own_environment() -> Vec<(String, String)> {
-    const NAMES: [&str; 5] = ["PATH", "HOME", "RUST_BACKTRACE", "PLIMSOLL_WORKERS", "TMPDIR"];
-    NAMES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
+    let names = ["PATH", "HOME", "TMPDIR"].into_iter().chain(TUNING);
+    names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }
