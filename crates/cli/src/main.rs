@@ -17,6 +17,7 @@ mod prove;
 mod replay;
 mod service;
 mod status;
+mod stay;
 mod table;
 mod up;
 

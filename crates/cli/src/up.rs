@@ -1,8 +1,12 @@
 //! `plimsoll up`: build, offer, wait until it is ready, and stay.
 
-use crate::{args::Up, events::show, keeper, print, project, status};
+use crate::{
+    args::Up,
+    keeper, print, project, status,
+    stay::{again, interrupted, show_line, show_logs, stay},
+};
 use anyhow::{Context, bail};
-use plimsoll_api::{Client, Event, Offer, Status};
+use plimsoll_api::{Client, Offer, Status};
 use plimsoll_model::system::SettingClass;
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,6 +29,9 @@ pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
     // One listener from here to the end: a Ctrl-C between two waits is not lost.
     let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let accepted = client.offer(&offer(&project)).await?;
+    if !up.detach {
+        tokio::spawn(show_logs(client.clone()));
+    }
     if accepted.changes.is_empty() {
         let now = client.status().await?;
         if now.settled {
@@ -113,23 +120,6 @@ async fn wait_until_ready(client: &Client, after: u64, seconds: u64) -> anyhow::
     }
 }
 
-/// The stream of events anew, after the engine was started anew.
-async fn again(client: &Client, after: u64) -> anyhow::Result<plimsoll_api::client::Lines> {
-    for _ in 0..500 {
-        if let Ok(lines) = client.events(after, true).await {
-            return Ok(lines);
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    bail!("the engine does not come back; see its log")
-}
-
-fn show_line(line: &str) {
-    if let Ok(event) = serde_json::from_str::<Event>(line) {
-        print::note(&show(&event));
-    }
-}
-
 async fn finish(
     up: &Up,
     client: &Client,
@@ -149,35 +139,4 @@ async fn finish(
     print::note("ready; Ctrl-C ends the system (`plimsoll up --detach` leaves it running)");
     let last = client.events_so_far(after).await.ok().and_then(|events| events.last().map(|event| event.number));
     stay(client, last.unwrap_or(after), interrupts).await
-}
-
-/// Shows what happens until Ctrl-C, or until the system has ended.
-async fn stay(client: &Client, after: u64, interrupts: &mut Signal) -> anyhow::Result<ExitCode> {
-    let show_all = async {
-        let mut lines = client.events(after, true).await?;
-        loop {
-            match lines.next().await {
-                Ok(Some(line)) => show_line(&line),
-                _ => match again(client, after).await {
-                    Ok(fresh) => lines = fresh,
-                    Err(_) => return anyhow::Ok(()),
-                },
-            }
-        }
-    };
-    tokio::select! {
-        ended = show_all => {
-            ended?;
-            print::note("the system has ended");
-            Ok(ExitCode::SUCCESS)
-        }
-        _ = interrupts.recv() => interrupted(client).await,
-    }
-}
-
-async fn interrupted(client: &Client) -> anyhow::Result<ExitCode> {
-    print::note("ending the system");
-    crate::down::end(client, false).await?;
-    crate::down::wait_until_gone(client).await?;
-    Ok(ExitCode::from(130))
 }

@@ -1,7 +1,7 @@
 //! Log lines of several replicas, as one stream. Each log is a file that the keeper writes and rotates.
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, future::BoxFuture, stream};
 use std::{
     collections::VecDeque,
     fs::File,
@@ -13,6 +13,8 @@ use std::{
 
 /// How often files are looked at for more, while followed.
 const LOOK: Duration = Duration::from_millis(100);
+/// After so many looks without a line it is asked which logs there are by now.
+const LOOKS_BEFORE_ASKING: u32 = 5;
 /// The end of a file that is read for its last lines.
 const TAIL_BYTES: u64 = 4 << 20;
 /// Read at once.
@@ -26,29 +28,69 @@ struct Followed {
     partial: Vec<u8>,
 }
 
-/// The last `tail` lines of each log, by time; and what follows, with `follow`.
-pub(crate) fn lines(dir: PathBuf, names: Vec<String>, tail: usize, follow: bool) -> impl Stream<Item = Bytes> + Send {
+/// Names of the logs that are followed, asked for again while they are: replicas come and go.
+pub(crate) type Names = Box<dyn FnMut() -> BoxFuture<'static, Vec<String>> + Send>;
+
+/// The last `tail` lines of each log, by time; and what follows, where there is somebody to `ask` which logs there are.
+pub(crate) fn lines(
+    dir: PathBuf,
+    names: Vec<String>,
+    tail: usize,
+    ask: Option<Names>,
+) -> impl Stream<Item = Bytes> + Send {
     let mut logs: Vec<Followed> = names.into_iter().map(|name| Followed::open(&dir, name)).collect();
     let mut first: Vec<Vec<u8>> = logs.iter_mut().flat_map(|log| log.last(tail)).collect();
     // Lines begin with their time and then their log's name, so that sorting puts them in order.
     first.sort();
-    let ready: VecDeque<Vec<u8>> = first.into();
-    stream::unfold((logs, ready), move |(mut logs, mut ready)| async move {
+    let following = Following { dir, logs, ready: first.into(), ask, quiet_looks: 0 };
+    stream::unfold(following, |mut following| async move { Some((following.next().await?, following)) })
+}
+
+/// Logs that are read, and what was read of them and not handed on.
+struct Following {
+    dir: PathBuf,
+    logs: Vec<Followed>,
+    ready: VecDeque<Vec<u8>>,
+    ask: Option<Names>,
+    quiet_looks: u32,
+}
+
+impl Following {
+    /// The next line; `None` when there is none and none will follow.
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(line) = ready.pop_front() {
-                return Some((Bytes::from(line), (logs, ready)));
+            if let Some(line) = self.ready.pop_front() {
+                return Some(Bytes::from(line));
             }
-            if !follow {
-                return None;
-            }
-            let mut more: Vec<Vec<u8>> = logs.iter_mut().flat_map(Followed::more).collect();
+            self.ask.as_ref()?;
+            let mut more: Vec<Vec<u8>> = self.logs.iter_mut().flat_map(Followed::more).collect();
             more.sort();
             if more.is_empty() {
                 tokio::time::sleep(LOOK).await;
+                self.quiet_looks += 1;
             }
-            ready.extend(more);
+            self.ready.extend(more);
+            if self.quiet_looks >= LOOKS_BEFORE_ASKING {
+                self.quiet_looks = 0;
+                self.ask_again().await;
+            }
         }
-    })
+    }
+
+    /// Follows the logs of replicas that came; leaves those of replicas that are gone, which were read to their end.
+    async fn ask_again(&mut self) {
+        let Some(ask) = &mut self.ask else { return };
+        let names = ask().await;
+        // Whoever has gone since it was last read gets a last look.
+        let rest = self.logs.iter_mut().filter(|log| !names.contains(&log.name)).flat_map(Followed::more);
+        self.ready.extend(rest.collect::<Vec<_>>());
+        self.logs.retain(|log| names.contains(&log.name));
+        for name in names {
+            if !self.logs.iter().any(|log| log.name == name) {
+                self.logs.push(Followed::open(&self.dir, name));
+            }
+        }
+    }
 }
 
 impl Followed {
@@ -125,12 +167,28 @@ mod tests {
         String::from_utf8(line.to_vec()).unwrap()
     }
 
+    fn names(names: &[&str]) -> Names {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        Box::new(move || Box::pin(std::future::ready(names.clone())))
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn following_takes_up_the_logs_of_replicas_that_came_later() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a-1.log"), "1 one\n").unwrap();
+        let now = names(&["a-1", "a-2"]);
+        let mut all = Box::pin(lines(dir.path().into(), vec!["a-1".into()], 10, Some(now)));
+        assert_eq!(text(&all.next().await.unwrap()), "1 a-1 one\n");
+        std::fs::write(dir.path().join("a-2.log"), "2 two\n").unwrap();
+        assert_eq!(text(&all.next().await.unwrap()), "2 a-2 two\n");
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn lines_of_several_logs_come_in_order_of_time() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a-1.log"), "1 first\n3 third\n").unwrap();
         std::fs::write(dir.path().join("b-1.log"), "2 second\n").unwrap();
-        let all = lines(dir.path().into(), vec!["a-1".into(), "b-1".into(), "gone-1".into()], 10, false);
+        let all = lines(dir.path().into(), vec!["a-1".into(), "b-1".into(), "gone-1".into()], 10, None);
         let all: Vec<String> = all.map(|line| text(&line)).collect().await;
         assert_eq!(all, ["1 a-1 first\n", "2 b-1 second\n", "3 a-1 third\n"]);
     }
@@ -140,7 +198,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a-1.log");
         std::fs::write(&path, "1 one\n").unwrap();
-        let mut all = Box::pin(lines(dir.path().into(), vec!["a-1".into()], 10, true));
+        let mut all = Box::pin(lines(dir.path().into(), vec!["a-1".into()], 10, Some(names(&["a-1"]))));
         assert_eq!(text(&all.next().await.unwrap()), "1 a-1 one\n");
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"2 two\n").unwrap();

@@ -144,7 +144,17 @@ struct LogsOf {
 
 async fn logs_of(State(desk): State<Desk>, Query(of): Query<LogsOf>) -> Result<Response, Refused> {
     let names = desk.order(|reply| Asked::Logs(of.service.clone(), reply)).await?;
-    Ok(lines(crate::logs::lines(desk.logs.clone(), names, of.tail, of.follow)))
+    let logs = desk.logs.clone();
+    let ask = of.follow.then(|| names_of(desk, of.service));
+    Ok(lines(crate::logs::lines(logs, names, of.tail, ask)))
+}
+
+/// Asks which logs there are by now; none of a service that is gone.
+fn names_of(desk: Desk, service: Option<String>) -> crate::logs::Names {
+    Box::new(move || {
+        let (desk, service) = (desk.clone(), service.clone());
+        Box::pin(async move { desk.order(|reply| Asked::Logs(service, reply)).await.unwrap_or_default() })
+    })
 }
 
 #[derive(Deserialize)]

@@ -143,13 +143,19 @@ fn several_up_at_once_start_one_system() {
 }
 
 #[test]
-fn foreground_up_ends_with_ctrl_c() {
+fn foreground_up_shows_what_services_print_and_ends_with_ctrl_c() {
     let world = World::new();
     world.write(WEB);
-    let (mut command, _, err) = world.command(&["up"]);
+    let (mut command, out, err) = world.command(&["up"]);
     let child = command.spawn().unwrap();
     world.settle();
-    assert_eq!(world.get("/").0, 200);
+    assert_eq!(world.get("/say?text=a-word-for-whoever-watches").0, 200);
+    world.until("what a service says is shown", || {
+        fs::read_to_string(&out).ok()?.lines().any(|line| line.contains("| a-word-for-whoever-watches")).then_some(())
+    });
+    // Replicas that came later are followed too.
+    world.run(&["restart", "web"]).good();
+    world.until("a later replica is shown", || fs::read_to_string(&out).ok()?.contains("web-4 ").then_some(()));
     sweep::signal(child.id().cast_signed(), Signal::INT);
     assert_eq!(ended(child, "plimsoll up", &err), Some(130));
     world.until_gone();

@@ -7,7 +7,8 @@ use std::{
     sync::OnceLock,
 };
 
-/// The `plimsoll` binary: `PLIMSOLL_BIN`, or the one beside the tests, which is built if it is not there.
+/// The `plimsoll` binary: `PLIMSOLL_BIN`, or the one beside the tests, which is built if it is missing or older than its
+/// source: Cargo builds it with the whole workspace, and not with this package alone.
 pub(crate) fn plimsoll() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
@@ -16,11 +17,29 @@ pub(crate) fn plimsoll() -> &'static Path {
         }
         // The tests' own programs lie where Cargo puts all of them.
         let beside = Path::new(env!("CARGO_BIN_EXE_app-under-test")).with_file_name("plimsoll");
-        if !beside.is_file() {
+        if is_stale(&beside) {
             build(&beside);
         }
         beside
     })
+}
+
+/// Whether a program is not there, or a file of our crates is newer.
+fn is_stale(program: &Path) -> bool {
+    let Ok(built) = fs::metadata(program).and_then(|found| found.modified()) else { return true };
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("crates");
+    let mut folders: Vec<PathBuf> = fs::read_dir(crates).unwrap().map(|found| found.unwrap().path()).collect();
+    folders.iter_mut().for_each(|folder| folder.push("src"));
+    while let Some(folder) = folders.pop() {
+        for found in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match found.metadata() {
+                Ok(about) if about.is_dir() => folders.push(found.path()),
+                Ok(about) if about.modified().is_ok_and(|modified| modified > built) => return true,
+                _ => {}
+            }
+        }
+    }
+    false
 }
 
 fn build(beside: &Path) {

@@ -144,7 +144,8 @@ impl Engine {
         match result {
             Ok(process) => {
                 let exit = process.exit.clone();
-                let message = format!("process {} on port {}", process.pid, replica.port.unwrap_or(0));
+                let on = replica.port.map(|port| format!(" on port {port}")).unwrap_or_default();
+                let message = format!("process {}{on}", process.pid);
                 let fresh = replica.process.is_none();
                 replica.started_at = Instant(process.started_at);
                 replica.process = Some(process);
