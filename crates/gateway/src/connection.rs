@@ -196,6 +196,14 @@ pub(crate) fn finish(listener: Option<&str>) {
     });
 }
 
+/// Asks the connections that carry several requests at once to finish: their protocol tells the client (GOAWAY), so that
+/// no request meets a closed connection.
+pub(crate) fn go_away() {
+    OPEN.with_borrow(|open| {
+        open.values().filter(|watch| watch.multiplexed.load(Relaxed)).for_each(|watch| watch.give(1));
+    });
+}
+
 /// Counts a connection open, and has it watched, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Presence {

@@ -24,6 +24,8 @@ pub(crate) fn fold(shared: &Shared) -> Figures {
         epoch: shared.epoch().0,
         edition: table.edition,
         connections: shared.connections(),
+        draining: shared.draining.load(Relaxed),
+        listening: Some(shared.listening.load(Relaxed) && !shared.draining.load(Relaxed)),
         ..Figures::default()
     };
     for (id, live) in &registry.replicas {

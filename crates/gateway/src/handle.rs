@@ -15,11 +15,15 @@ use crate::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{COOKIE, SET_COOKIE},
+    header::{CONNECTION, COOKIE, SET_COOKIE},
 };
 use hyper::body::{Body, Incoming};
 use plimsoll_control::route::limit::Verdict;
-use std::{convert::Infallible, mem, sync::Arc};
+use std::{
+    convert::Infallible,
+    mem,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 static LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 static REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -30,6 +34,7 @@ pub(crate) async fn answer(
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
+    let (shared, version) = (Arc::clone(&connection.shared), request.version());
     let mut visit = Visit::begin(connection, &request);
     let mut limits = HeaderMap::new();
     let mut response = match respond(&mut visit, request, &mut limits).await {
@@ -50,6 +55,10 @@ pub(crate) async fn answer(
     };
     if !limits.is_empty() {
         response.headers_mut().extend(limits);
+    }
+    if version < http::Version::HTTP_2 && shared.draining.load(Relaxed) {
+        // Another gateway serves the next one.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }

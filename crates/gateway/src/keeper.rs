@@ -109,7 +109,7 @@ impl Line {
         self.to_send.clear();
         self.greet();
         loop {
-            let missing = self.wanted.iter().any(|name| !self.listeners.contains_key(name));
+            let missing = !self.missing().is_empty();
             let to_send = self.to_send.front();
             tokio::select! {
                 said = channel.async_io(Interest::READABLE, Channel::receive::<Said>) => match said {
@@ -138,10 +138,13 @@ impl Line {
     fn greet(&mut self) {
         self.ask(Ask::Hello { version: plimsoll_wire::VERSION, role: self.id.clone() }, About::Other);
         let mut keep = Vec::new();
-        for (name, listener) in &self.listeners {
+        // Whoever has taken our place hands back what is current.
+        let (listeners, edition) =
+            if self.is_draining() { (None, None) } else { (Some(&self.listeners), self.edition.as_ref()) };
+        for (name, listener) in listeners.into_iter().flatten() {
             keep.push((name.clone(), listener.as_fd().try_clone_to_owned()));
         }
-        if let Some((_, text)) = &self.edition {
+        if let Some((_, text)) = edition {
             keep.push((ROUTES.into(), memfd(ROUTES, text)));
         }
         for (name, fd) in keep {
@@ -154,10 +157,24 @@ impl Line {
         self.ask_for_missing();
     }
 
+    fn is_draining(&self) -> bool {
+        self.shared.draining.load(Relaxed)
+    }
+
+    /// Listeners of the edition in force that we don't have.
+    fn missing(&self) -> Vec<String> {
+        let missing = self.wanted.iter().filter(|name| !self.listeners.contains_key(*name));
+        if self.is_draining() { Vec::new() } else { missing.cloned().collect() }
+    }
+
+    /// Tells others whether every listener of the edition in force is accepted from.
+    fn note_listening(&self) {
+        let listening = self.edition.is_some() && self.missing().is_empty();
+        self.shared.listening.store(listening, Relaxed);
+    }
+
     fn ask_for_missing(&mut self) {
-        let listeners = self.wanted.iter().filter(|name| !self.listeners.contains_key(*name));
-        let listeners: Vec<String> = listeners.cloned().collect();
-        for name in listeners {
+        for name in self.missing() {
             self.ask(Ask::Take { name: name.clone() }, About::Listener(name));
         }
         let processes = self.processes.iter().filter(|(_, process)| process.watch.is_none());
@@ -214,11 +231,12 @@ impl Line {
         for (id, live) in processes {
             self.processes.entry(id).or_insert(Process { live, watch: None });
         }
+        self.note_listening();
         self.ask_for_missing();
     }
 
     fn take_listener(&mut self, name: String, fd: OwnedFd) {
-        if !self.wanted.contains(&name) || self.listeners.contains_key(&name) {
+        if !self.wanted.contains(&name) || self.listeners.contains_key(&name) || self.is_draining() {
             return;
         }
         let listener = TcpListener::from(fd);
@@ -230,6 +248,7 @@ impl Line {
             }
         }
         self.listeners.insert(name, listener);
+        self.note_listening();
     }
 
     fn watch_process(&mut self, id: &str, pidfd: OwnedFd) {

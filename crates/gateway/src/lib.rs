@@ -44,7 +44,7 @@ use std::{
     io,
     path::PathBuf,
     process::ExitCode,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     thread::JoinHandle,
     time::Duration,
 };
@@ -55,14 +55,14 @@ use tokio::{
 use worker::{Order, Post};
 
 /// How long what is in flight may take after SIGTERM.
-const GRACE_MS: u64 = 5000;
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What a gateway is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The state directory of its system, absolute.
     pub state: PathBuf,
-    /// The keeper's id of its process: `gateway`, or another one while it is being upgraded.
+    /// The keeper's id of its process: `gateway`, or `gateway-2` … after upgrades.
     pub id: String,
 }
 
@@ -100,7 +100,7 @@ async fn main_thread(
     options: Options,
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    mut retired: mpsc::UnboundedReceiver<u64>,
+    mut asked: mpsc::UnboundedReceiver<u64>,
 ) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let place = Place::new(&options.state);
@@ -108,17 +108,26 @@ async fn main_thread(
     tokio::spawn(weighing::keep_weighing(Arc::clone(&shared), Arc::clone(&weigher)));
     let socket = place.gateway_socket(&options.id);
     let for_figures = Arc::clone(&shared);
+    let own_socket = socket.clone();
     tokio::spawn(async move { figures::answer(for_figures, &socket).await });
     let line = keeper::Line::new(Arc::clone(&shared), weigher, place, options.id);
     let line = tokio::spawn(line.run(Channel::from_stdin().ok()));
-    let grace_ms = tokio::select! {
-        _ = terminate.recv() => GRACE_MS,
-        Some(grace_ms) = retired.recv() => grace_ms,
+    let mut joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
+    let ended = loop {
+        tokio::select! {
+            ended = &mut joined => break ended,
+            Some(longest_ms) = asked.recv() => {
+                // Routes are still followed, for what is open; no listener is taken any more.
+                shared.draining.store(true, Relaxed);
+                shared.posts.iter().for_each(|post| post.send(Order::Drain { longest: Duration::from_millis(longest_ms) }));
+            }
+            _ = terminate.recv() => {
+                line.abort();
+                shared.posts.iter().for_each(|post| post.send(Order::Retire { grace: GRACE }));
+            }
+        }
     };
-    // No new listener comes any more.
-    line.abort();
-    let grace = Duration::from_millis(grace_ms);
-    shared.posts.iter().for_each(|post| post.send(Order::Retire { grace }));
-    let join = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
-    join.await.map_err(io::Error::other)
+    // Whoever asks for figures shall find nobody, not a socket without an owner.
+    let _ = std::fs::remove_file(&own_socket);
+    ended.map_err(io::Error::other)
 }

@@ -6,7 +6,10 @@ use crate::{
 use arc_swap::ArcSwap;
 use plimsoll_model::Instant;
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::{Notify, mpsc};
@@ -23,8 +26,15 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     /// Somebody failed often enough that `weigh` should be asked now.
     pub(crate) nudge: Notify,
-    /// Asks the main thread to end: how long what is in flight may take, in milliseconds.
+    /// Asks the main thread to retire: how long what is open may go on, in milliseconds.
     pub(crate) retire: mpsc::UnboundedSender<u64>,
+    /// Another gateway has taken our place. Nothing is accepted any more, and each HTTP/1 answer is the last one of its
+    /// connection, and says so (`Connection: close`): closing one that is idle could meet the client's next request.
+    pub(crate) draining: AtomicBool,
+    /// Every listener of the table in force is accepted from.
+    pub(crate) listening: AtomicBool,
+    /// Workers that may still accept connections, and hand them to others.
+    pub(crate) accepting: AtomicUsize,
     clock: Clock,
 }
 
@@ -47,6 +57,9 @@ impl Shared {
             log,
             nudge: Notify::new(),
             retire,
+            draining: AtomicBool::new(false),
+            listening: AtomicBool::new(false),
+            accepting: AtomicUsize::new(settings.workers),
             clock: Clock {
                 epoch_us: u64::try_from(epoch.as_micros()).unwrap_or(u64::MAX),
                 started: std::time::Instant::now(),

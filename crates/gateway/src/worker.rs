@@ -14,12 +14,18 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 use tokio::{sync::mpsc, task::AbortHandle, time};
+
+/// What is still open when a drain has taken as long as it may gets so long to end.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// How others reach a worker.
 #[derive(Debug)]
@@ -38,7 +44,9 @@ pub(crate) enum Order {
     Forget { name: String },
     /// Serve a connection that another worker accepted; it is counted here already.
     Serve { stream: TcpStream, peer: SocketAddr, listener: Arc<str> },
-    /// Accept nothing more, let everything finish, for at most so long.
+    /// Accept nothing more, and serve what is open until its clients leave or were told to, for at most so long.
+    Drain { longest: Duration },
+    /// Accept nothing more, close what is idle, let requests finish, for at most so long.
     Retire { grace: Duration },
 }
 
@@ -81,14 +89,15 @@ impl Drop for Open {
     }
 }
 
-/// Starts worker number `number`. It ends after [`Order::Retire`].
+/// Starts worker number `number`. It ends after [`Order::Drain`] or [`Order::Retire`].
 ///
 /// # Errors
 /// No thread or no epoll instance can be had.
 pub(crate) fn start(number: usize, shared: Arc<Shared>, inbox: Inbox) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name(format!("worker-{number}")).stack_size(1 << 20).spawn(move || {
-        let worker = Worker { number, shared, accepting: BTreeMap::new() };
+        let worker =
+            Worker { number, shared, accepting: BTreeMap::new(), stopped_accepting: false, drains_until: None };
         runtime.block_on(worker.run(inbox));
         // What has not finished by now is dropped with the runtime.
     })
@@ -98,6 +107,9 @@ struct Worker {
     number: usize,
     shared: Arc<Shared>,
     accepting: BTreeMap<String, AbortHandle>,
+    stopped_accepting: bool,
+    /// Nothing is accepted any more, and what is open by then is closed.
+    drains_until: Option<time::Instant>,
 }
 
 impl Worker {
@@ -113,11 +125,32 @@ impl Worker {
                 },
                 _ = ticks.tick() => self.sweep(),
             }
+            if let Some(until) = self.drains_until {
+                connection::go_away();
+                if self.is_empty() || time::Instant::now() >= until {
+                    return self.retire(CLOSING, orders).await;
+                }
+            }
+        }
+    }
+
+    /// Nothing is open here, and nobody can hand anything over any more.
+    fn is_empty(&self) -> bool {
+        self.shared.accepting.load(SeqCst) == 0 && self.shared.posts[self.number].open.load(SeqCst) == 0
+    }
+
+    fn stop_accepting(&mut self) {
+        for task in std::mem::take(&mut self.accepting).into_values() {
+            task.abort();
+        }
+        if !std::mem::replace(&mut self.stopped_accepting, true) {
+            self.shared.accepting.fetch_sub(1, SeqCst);
         }
     }
 
     fn follow(&mut self, order: Order) {
         match order {
+            Order::Listen { .. } if self.stopped_accepting => {}
             Order::Listen { name, listener } => {
                 if let Some(before) = self.accepting.get(&*name) {
                     before.abort();
@@ -135,6 +168,10 @@ impl Worker {
                 let open = Open::counted(&self.shared.posts[self.number]);
                 entrance::spawn(self.number, &self.shared, stream, entrance::Caller { peer, listener, open });
             }
+            Order::Drain { longest } => {
+                self.stop_accepting();
+                self.drains_until = Some(time::Instant::now() + longest);
+            }
             Order::Retire { .. } => {}
         }
     }
@@ -146,14 +183,11 @@ impl Worker {
     }
 
     async fn retire(mut self, grace: Duration, mut orders: mpsc::UnboundedReceiver<Order>) {
-        for task in std::mem::take(&mut self.accepting).into_values() {
-            task.abort();
-        }
+        self.stop_accepting();
         connection::finish(None);
         let until = time::Instant::now() + grace;
         let mut ticks = time::interval(Duration::from_millis(10));
-        let open = Arc::clone(&self.shared.posts[self.number].open);
-        while open.load(Relaxed) > 0 && time::Instant::now() < until {
+        while !self.is_empty() && time::Instant::now() < until {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(order @ Order::Serve { .. }) => {

@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 pub enum Ask {
     /// All figures, now.
     Figures,
-    /// Stop accepting, finish what is in flight, and end (for an upgrade).
+    /// Stop accepting, and end when everything that is open has ended (another gateway has taken its place): clients are
+    /// told with the next answer, or by GOAWAY, to come back on a new connection; WebSockets and long requests go on.
     Retire {
-        /// Longest wait, in milliseconds.
+        /// What is still open after so many milliseconds is closed.
         grace_ms: u64,
     },
 }
@@ -31,6 +32,10 @@ pub struct Figures {
     pub edition: u64,
     /// Connections that clients have open.
     pub connections: u64,
+    /// It accepts nothing more, and ends when what is open has ended.
+    pub draining: bool,
+    /// Whether it accepts from every listener of the table that it serves. `None`: version 1 did not tell.
+    pub listening: Option<bool>,
     /// By replica (`web-3`).
     pub replicas: BTreeMap<String, ReplicaFigures>,
     /// By route: `host/prefix` for the ingress, `from->to` for an edge.

@@ -9,7 +9,10 @@ use rustix::{
 use std::{
     fs::File,
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
     time::Duration,
 };
 use tokio::{
@@ -93,7 +96,7 @@ impl Acceptor {
             .unwrap_or((self.worker, mine));
         // A sixteenth of difference is not worth waking another core.
         let target = if mine > open + 1 + mine / 16 { least } else { self.worker };
-        posts[target].open.fetch_add(1, Relaxed);
+        posts[target].open.fetch_add(1, SeqCst);
         let listener = Arc::clone(&self.name);
         if target == self.worker {
             let open = Open::counted(&posts[target]);

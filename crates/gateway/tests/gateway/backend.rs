@@ -37,6 +37,19 @@ impl Backend {
         Self::http(move |request| echo(name, request)).await
     }
 
+    /// Says `ok` when the gate has a permit, one for each answer.
+    pub(crate) async fn gated(gate: &Arc<tokio::sync::Semaphore>) -> Self {
+        let gate = Arc::clone(gate);
+        Self::http(move |_| {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                Response::new(Full::new(Bytes::from_static(b"ok")))
+            }
+        })
+        .await
+    }
+
     /// Answers each request by `answer`, over HTTP/1.1 or HTTP/2.
     pub(crate) async fn http<F, R>(answer: F) -> Self
     where

@@ -18,15 +18,15 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-type Sender = http2::SendRequest<Full<Bytes>>;
+pub(crate) type Sender = http2::SendRequest<Full<Bytes>>;
 
-async fn http2(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Sender {
+pub(crate) async fn http2(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Sender {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(io)).await.unwrap();
     tokio::spawn(async move { drop(connection.await) });
     sender
 }
 
-async fn ask(sender: &mut Sender, uri: &str, body: &str) -> (Response<()>, Bytes, Option<HeaderMap>) {
+pub(crate) async fn ask(sender: &mut Sender, uri: &str, body: &str) -> (Response<()>, Bytes, Option<HeaderMap>) {
     let request = Request::post(uri).body(Full::new(Bytes::from(body.to_owned()))).unwrap();
     let (head, body) = sender.send_request(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap();
@@ -157,7 +157,7 @@ async fn a_service_that_speaks_http2_gets_it_and_its_trailers_come_back() {
 }
 
 /// Agrees to switch, then says everything back.
-async fn switching() -> Backend {
+pub(crate) async fn switching() -> Backend {
     Backend::raw(|mut stream, head| async move {
         if head.header("upgrade").is_none() {
             crate::backend::write_ok(&mut stream, "", "plain").await.ok()?;

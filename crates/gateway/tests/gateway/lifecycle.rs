@@ -9,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
-use plimsoll_wire::{channel::Channel, gateway::Ask};
+use plimsoll_wire::channel::Channel;
 use rustix::process::Signal;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -95,39 +95,25 @@ async fn a_replica_that_is_drained_finishes_and_gets_nothing_new() {
 }
 
 #[tokio::test]
-async fn sigterm_and_retire_let_what_is_in_flight_finish() {
-    for by_signal in [true, false] {
-        let gate = Arc::new(Semaphore::new(0));
-        let inner = Arc::clone(&gate);
-        let backend = Backend::http(move |_| {
-            let gate = Arc::clone(&inner);
-            async move {
-                gate.acquire().await.unwrap().forget();
-                Response::new(Full::new(Bytes::from_static(b"ok")))
-            }
-        })
-        .await;
-        let (world, address) = World::serving(&[&backend]).await;
-        let mut idle = Client::connect(address).await;
-        let mut busy = Client::connect(address).await;
-        busy.write(GET).await.unwrap();
-        until("it is in flight", || backend.count() == 1).await;
-        if by_signal {
-            world.signal(Signal::TERM);
-        } else {
-            assert!(world.ask(&Ask::Retire { grace_ms: 60_000 }).is_some());
-        }
-        // The one that waits for nothing is closed first.
-        assert_eq!(idle.rest().await.unwrap(), b"");
-        assert_eq!(world.ended(), None);
-        gate.add_permits(1);
-        let answer = busy.read().await.unwrap();
-        assert_eq!((answer.status(), answer.body.as_slice()), (200, &b"ok"[..]));
-        until("it has ended", || world.ended().is_some()).await;
-        assert_eq!(world.ended(), Some(true));
-        // The keeper's listener is open still: a connection waits there for the next gateway.
-        let _queued = Client::connect(address).await;
-    }
+async fn sigterm_lets_what_is_in_flight_finish() {
+    let gate = Arc::new(Semaphore::new(0));
+    let backend = Backend::gated(&gate).await;
+    let (world, address) = World::serving(&[&backend]).await;
+    let mut idle = Client::connect(address).await;
+    let mut busy = Client::connect(address).await;
+    busy.write(GET).await.unwrap();
+    until("it is in flight", || backend.count() == 1).await;
+    world.signal(Signal::TERM);
+    // The one that waits for nothing is closed first.
+    assert_eq!(idle.rest().await.unwrap(), b"");
+    assert_eq!(world.ended(), None);
+    gate.add_permits(1);
+    let answer = busy.read().await.unwrap();
+    assert_eq!((answer.status(), answer.body.as_slice()), (200, &b"ok"[..]));
+    until("it has ended", || world.ended().is_some()).await;
+    assert_eq!(world.ended(), Some(true));
+    // The keeper's listener is open still: a connection waits there for the next gateway.
+    let _queued = Client::connect(address).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 mod abuse;
 mod backend;
 mod client;
+mod draining;
 mod edges;
 mod keeper;
 mod lifecycle;
