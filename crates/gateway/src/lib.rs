@@ -106,6 +106,7 @@ async fn main_thread(
     let place = Place::new(&options.state);
     let weigher = Arc::new(Mutex::new(weighing::Weigher::default()));
     tokio::spawn(weighing::keep_weighing(Arc::clone(&shared), Arc::clone(&weigher)));
+    tokio::spawn(tls::follow_files(Arc::clone(&shared)));
     let socket = place.gateway_socket(&options.id);
     let for_figures = Arc::clone(&shared);
     let own_socket = socket.clone();

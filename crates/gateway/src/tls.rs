@@ -1,18 +1,55 @@
-//! Certificates of the listeners that end TLS.
+//! Certificates of the listeners that end TLS: read with each edition, and when their files were replaced.
 
 use crate::{
-    shared::say,
+    shared::{Shared, say},
     table::{Entrance, Table},
 };
 use plimsoll_model::route::Tls;
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, sync::Arc, time::Duration};
+use tokio::time;
+
+/// How often it is looked whether a file is another one. Whoever renews certificates replaces links and folders, so that
+/// what a watch of the kernel tells would not be enough.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// By listener.
 #[derive(Debug, Default)]
 pub(crate) struct Certificates {
     by_listener: BTreeMap<String, Arc<ServerConfig>>,
+    /// How the files were when they were read last, or could not be.
+    stamps: BTreeMap<String, Stamps>,
+}
+
+/// What tells one content of certificate and key from another without reading them; `None` is not there.
+type Stamps = [Option<(u64, u64, i64, i64)>; 2];
+
+/// Takes new certificates from their files when these were replaced, until the end of the gateway.
+pub(crate) async fn follow_files(shared: Arc<Shared>) {
+    loop {
+        time::sleep(LOOK).await;
+        let (table, now) = (shared.table.load(), shared.certificates.load());
+        if now.stamps != stamps_of_all(&table) {
+            shared.certificates.store(Arc::new(Certificates::load(&table, &now)));
+            say("certificates-read", "their files are others than before");
+        }
+    }
+}
+
+fn stamps_of_all(table: &Table) -> BTreeMap<String, Stamps> {
+    let listeners = table.listeners.iter().filter_map(|(name, entrance)| match entrance {
+        Entrance::Ingress(Some(files)) => Some((name.to_string(), stamps(files))),
+        _ => None,
+    });
+    listeners.collect()
+}
+
+fn stamps(files: &Tls) -> Stamps {
+    [&files.certificate, &files.key].map(|file| {
+        let found = fs::metadata(file).ok()?;
+        Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+    })
 }
 
 impl Certificates {
@@ -22,6 +59,8 @@ impl Certificates {
 
     /// Reads all certificates of an edition anew. One that can't be read or does not fit its key stays as it was.
     pub(crate) fn load(table: &Table, before: &Self) -> Self {
+        // Before they are read: what is replaced meanwhile is read again.
+        let stamps = stamps_of_all(table);
         let mut by_listener = BTreeMap::new();
         for (name, entrance) in &table.listeners {
             let Entrance::Ingress(Some(files)) = entrance else { continue };
@@ -37,7 +76,7 @@ impl Certificates {
                 }
             }
         }
-        Self { by_listener }
+        Self { by_listener, stamps }
     }
 }
 

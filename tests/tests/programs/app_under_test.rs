@@ -1,7 +1,10 @@
 //! A service for tests: a small HTTP server that behaves well, or misbehaves as its words and requests say.
 //!
 //! Words: `--ignore-term`, `--idle MS` (closes connections that are idle for so long), `--slow MS` (each answer), `--late MS`
-//! (listens only then), `--quiet`; or instead of serving: `crash`, `flood`, `once`, `daemon`, `linger`.
+//! (listens only then), `--quiet`, and those of `work.rs`; or instead of serving: `crash`, `flood`, `once`, `daemon`,
+//! `linger`, `spin`.
+
+mod work;
 
 use std::{
     fs::File,
@@ -31,6 +34,7 @@ struct App {
     unready: AtomicBool,
     slow_ms: AtomicU64,
     open: AtomicU64,
+    work: work::Work,
     memory: Mutex<Vec<u8>>,
     files: Mutex<Vec<File>>,
 }
@@ -51,6 +55,9 @@ fn main() -> ExitCode {
             // The second fork: whoever started us sees us end, and what we started lives on alone.
             spawn_alone("linger").map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
         }
+        Some("spin") => loop {
+            std::hint::spin_loop();
+        },
         Some("linger") => loop {
             thread::sleep(Duration::from_secs(3600));
         },
@@ -90,6 +97,7 @@ fn serve(words: &[String]) -> ExitCode {
         name: std::env::var("PLIMSOLL_REPLICA").unwrap_or_default(),
         idle: number_after(words, "--idle").map(Duration::from_millis),
         slow_ms: AtomicU64::new(number_after(words, "--slow").unwrap_or(0)),
+        work: work::Work::new(words),
         ..App::default()
     });
     thread::sleep(Duration::from_millis(number_after(words, "--late").unwrap_or(0)));
@@ -201,6 +209,9 @@ impl App {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let (_, value) = query.split_once('=').unwrap_or(("", ""));
         let number: u64 = value.parse().unwrap_or(0);
+        if let Some(answer) = self.work.answer(path, number) {
+            return Some(answer);
+        }
         match path {
             "/ready" if self.unready.load(SeqCst) => return Some((503, "not ready".into())),
             "/get-unready" => self.unready.store(true, SeqCst),

@@ -1,6 +1,7 @@
 //! Files that are wrong, or meant to hurt: found at once, all of them, and nothing runs.
 
-use crate::world::World;
+use crate::world::{World, ended};
+use std::{fmt::Write, fs, time::Instant};
 
 /// `plimsoll check` must find these.
 #[track_caller]
@@ -101,4 +102,86 @@ fn all_findings_come_at_once_in_three_forms() {
         assert!(value.to_string().contains("nobody"), "{value}");
     }
     assert_eq!(world.run(&["no-such-command"]).code, Some(2));
+}
+
+/// A file of so many services, each using the one before it.
+fn large(services: usize) -> String {
+    let mut text = "system: large\ndefaults: { readinessProbe: /ready }\nservices:\n".to_owned();
+    for number in 0..services {
+        let uses = if number % 10 == 0 { String::new() } else { format!("s{}", number - 1) };
+        writeln!(
+            text,
+            "  s{number}:\n    command: [./app, --number, \"{number}\"]\n    image: registry.example.com/s:1.{number}\n    \
+             port: 8080\n    uses: [{uses}]\n    env: {{ LEVEL: info, TOKEN: $(secret:token) }}\n    livenessProbe: /health\n    \
+             resources: {{ requests: {{ cpu: 250m, memory: 256Mi }}, limits: {{ cpu: 500m, memory: 512Mi }} }}\n    \
+             replicas: 2"
+        )
+        .unwrap();
+    }
+    text
+}
+
+/// Runs a command to its end; its code, its output, and the most memory that it was seen to have, in kB.
+fn watched(world: &World, words: &[&str]) -> (Option<i32>, String, u64) {
+    let (mut command, out, err) = world.command(words);
+    let child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let watcher = std::thread::spawn(move || {
+        let mut most = 0;
+        // Its memory is told no more when it has ended.
+        while let Some(now) = fs::read_to_string(&status).ok().as_deref().and_then(peak_kb) {
+            most = most.max(now);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        most
+    });
+    let code = ended(child, &format!("plimsoll {words:?}"), &err);
+    (code, fs::read_to_string(out).unwrap(), watcher.join().unwrap())
+}
+
+fn peak_kb(status: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())
+}
+
+#[test]
+fn ten_thousand_services() {
+    let world = World::new();
+    let text = large(10_000);
+    world.write(&text);
+    for words in [&["check"][..], &["plan", "--json"]] {
+        let begun = Instant::now();
+        let (code, out, most_kb) = watched(&world, words);
+        eprintln!(
+            "plimsoll {words:?} of 10000 services in {} kB: {:.2} s, {} MB at most",
+            text.len() / 1000,
+            begun.elapsed().as_secs_f64(),
+            most_kb / 1000
+        );
+        assert_eq!(code, Some(0));
+        assert!(out.contains("10000 services") || out.contains("s9999"), "not all of them are told");
+        assert!(most_kb < 500_000, "{most_kb} kB");
+    }
+    // A hundred things are wrong, each at a place of its own: all of them are told, each where it is.
+    let mut places = Vec::new();
+    let mut line_number = 0;
+    let mut wrong = String::new();
+    for line in text.lines() {
+        line_number += 1;
+        let column = line.find("port: 8080").filter(|_| line_number % 900 < 9);
+        match column {
+            Some(column) if places.len() < 100 => {
+                places.push((line_number, column + 1));
+                wrong.push_str(&line.replace("port", "prot"));
+            }
+            _ => wrong.push_str(line),
+        }
+        wrong.push('\n');
+    }
+    assert_eq!(places.len(), 100);
+    world.write(&wrong);
+    let told = world.run(&["check"]).bad();
+    let missing: Vec<_> =
+        places.iter().filter(|(line, column)| !told.contains(&format!("plimsoll.yaml:{line}:{column}"))).collect();
+    assert!(missing.is_empty(), "not told: {missing:?}");
+    eprintln!("100 of 100 errors were told with line and column");
 }

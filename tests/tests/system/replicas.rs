@@ -71,27 +71,6 @@ fn replica_sigstop() {
 }
 
 #[test]
-fn replica_slow() {
-    let world = World::up(WEB);
-    let slow = world.status().services["web"].replicas[0].clone();
-    let address = slow.address.clone().unwrap();
-    world.get_at(&format!("http://{address}"), "/slower?ms=400");
-    let traffic = world.traffic("/", 60.0);
-    traffic.more(&world, 100);
-    let mut shares = std::collections::BTreeMap::new();
-    for _ in 0..60 {
-        let (status, body) = world.get("/");
-        assert_eq!(status, 200);
-        *shares.entry(body.split(' ').next().unwrap().to_owned()).or_insert(0) += 1;
-    }
-    traffic.end_without_failure(&world, "one of three slow");
-    eprintln!("answers by replica, of 60, one being slow: {shares:?}");
-    let of_slow = shares.get(&slow.id.to_string()).copied().unwrap_or(0);
-    assert!(of_slow < 20, "the slow one got its full share: {shares:?}");
-    world.down();
-}
-
-#[test]
 fn crash_loop() {
     let yaml = WEB.replace("ingress:", "  bad: { command: [./app, crash] }\ningress:");
     let world = World::new();

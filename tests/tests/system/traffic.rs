@@ -1,7 +1,7 @@
 //! Requests to a system: single ones, and open-loop load that counts every failure.
 
 use crate::world::{LONG, World};
-use plimsoll_load::{Arrivals, Plan, Report, RequestTemplate, Running, Target, once};
+use plimsoll_load::{Arrivals, Plan, Progress, Report, RequestTemplate, Running, Target, once};
 use std::time::Duration;
 
 /// Requests that go on until they are ended.
@@ -46,6 +46,11 @@ impl World {
 }
 
 impl Traffic {
+    /// How far it has come.
+    pub(crate) fn progress(&self) -> Progress {
+        self.running.progress()
+    }
+
     /// Waits until so many more requests were answered rightly.
     #[track_caller]
     pub(crate) fn more(&self, world: &World, count: u64) {

@@ -51,6 +51,8 @@ pub(crate) struct World {
     pub(crate) client: Client,
     /// Variables of the environment in which commands are run, in place of those of the tests.
     pub(crate) env: Vec<(String, String)>,
+    /// A folder that takes the place of `/etc` for what is run.
+    pub(crate) etc: Option<PathBuf>,
     user: Option<u32>,
     ran: std::cell::Cell<u32>,
     pub(crate) dir: PathBuf,
@@ -75,8 +77,8 @@ impl World {
         let place = Place::new(&dir.join(".plimsoll"));
         let client = Client::new(place.api_socket());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (user, ran) = (None, std::cell::Cell::new(0));
-        Self { runtime, place, client, env: Vec::new(), user, ran, dir, _watchdog: watchdog, _folder: folder }
+        let (etc, user, ran) = (None, None, std::cell::Cell::new(0));
+        Self { runtime, place, client, env: Vec::new(), etc, user, ran, dir, _watchdog: watchdog, _folder: folder }
     }
 
     /// As `new`, and everything is run by a user without privileges, if we may choose one.
@@ -123,9 +125,14 @@ impl World {
         fs::create_dir_all(&logs).unwrap();
         let (out, err) = (logs.join(format!("{number}.out")), logs.join(format!("{number}.err")));
         let plimsoll = self.dir.join("plimsoll");
-        let mut command = match self.user {
-            None => Command::new(plimsoll),
-            Some(user) => {
+        let mut command = match (self.user, &self.etc) {
+            (None, None) => Command::new(plimsoll),
+            (None, Some(etc)) => {
+                let mut command = Command::new("unshare");
+                command.args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc && exec \"$@\""]).arg(etc).arg(plimsoll);
+                command
+            }
+            (Some(user), _) => {
                 let mut command = Command::new("setpriv");
                 let ids = [format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".into()];
                 command.args(ids).arg(plimsoll);

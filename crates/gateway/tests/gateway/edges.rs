@@ -3,7 +3,7 @@
 use crate::{
     backend::Backend,
     client::Client,
-    world::{World, host, service},
+    world::{PATIENCE, World, host, service},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -12,7 +12,7 @@ use hyper::{body::Frame, client::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use plimsoll_model::route::{Entry, Protocol, Tls};
 use rustls_pki_types::{CertificateDer, ServerName};
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -94,6 +94,15 @@ async fn tls_is_ended_with_http2_and_http1_and_certificates_are_replaced() {
     world.change(|_| {});
     world.applied().await;
     assert!(tls(address, &second, b"h2").await.is_ok());
+    assert_eq!(ask(&mut sender, "https://shop.localhost/x", "").await.0.status(), 200);
+    // Nobody has to say that the files were replaced.
+    let third = write();
+    let taken = async {
+        while tls(address, &third, b"h2").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken).await.expect("the files were replaced, and nobody took them");
     assert_eq!(ask(&mut sender, "https://shop.localhost/x", "").await.0.status(), 200);
 }
 
