@@ -1,5 +1,6 @@
 //! The decisions: pure functions of values, with no clock, no randomness and no I/O.
 
+pub mod account;
 pub mod analysis;
 pub mod autoscale;
 pub mod cluster;

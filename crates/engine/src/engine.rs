@@ -2,6 +2,7 @@
 //!
 //! The loop is: take inputs, [`Engine::turn`] (ask `control`, act), sleep until the next input or moment.
 
+mod deciding;
 mod ending;
 mod exits;
 mod figures;

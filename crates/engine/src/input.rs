@@ -2,6 +2,7 @@
 
 use plimsoll_api::{Accepted, Event, Offer, Status};
 use plimsoll_control::{
+    account::Restart,
     health::{Outcome, ProbeKind},
     restart,
 };
@@ -98,8 +99,8 @@ pub(crate) enum StoreNews {
         restarts: u32,
         /// The decider's memory.
         memory: restart::Memory,
-        /// For a person.
-        reason: String,
+        /// What the decider was given, and what it said.
+        decided: Box<(Restart, restart::Decision)>,
     },
     /// It was looked at.
     Inspected(plimsoll_stores::Inspection),

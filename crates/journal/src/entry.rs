@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here is an observation (pids, readiness, figures): those are looked at anew.
 
+use crate::decided::Decided;
 use plimsoll_control::{autoscale, reconcile::rolling::Sets, restart};
 use plimsoll_model::{Instant, ReplicaId, RevisionId, Service, System};
 use serde::{Deserialize, Serialize};
@@ -85,19 +86,8 @@ pub enum Entry {
         /// The decider's memory.
         memory: Box<autoscale::Memory>,
     },
-    /// What led to the event of this number, for `explain`.
-    Decided {
-        /// The event's.
-        number: u64,
-        /// Which decider: `autoscale`, `rollout`.
-        by: String,
-        /// The arithmetic, line by line.
-        steps: Vec<String>,
-        /// What the decider remembered before.
-        memory: serde_json::Value,
-        /// What it was told.
-        seen: serde_json::Value,
-    },
+    /// What led to an event, for `explain` and `replay`.
+    Decided(Box<Decided>),
     /// A person wants every replica of a service replaced, the `renewal`th time.
     Renewed {
         /// Which.
@@ -244,7 +234,7 @@ impl Remembered {
             Entry::Autoscaled { service, replicas, memory } => {
                 self.autoscaled.insert(service, RememberedScaling { replicas, memory: *memory });
             }
-            Entry::Decided { .. } => {}
+            Entry::Decided(_) => {}
             Entry::Sets { service, sets } => {
                 self.sets.insert(service, sets);
             }

@@ -15,6 +15,7 @@
 //! Invariant: two writers are impossible; readers need no writer and no lock.
 
 mod damage;
+pub mod decided;
 pub mod entry;
 mod error;
 mod files;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What is seen of a service's replicas at a moment.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Seen {
     /// The moment.
     pub at: Instant,
@@ -20,7 +20,7 @@ pub struct Seen {
 }
 
 /// What is seen of one replica.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenReplica {
     /// Which one.
     pub id: ReplicaId,
@@ -149,6 +149,20 @@ pub fn weigh(policy: &Resilience, memory: &mut Memory, seen: &Seen) -> Vec<Weigh
         answer.push(remembered.weigh(policy, replica, seen.at, &mut may_eject));
     }
     answer
+}
+
+impl Memory {
+    /// How often a replica was left out without a long good time between, and whether it is on probation.
+    #[must_use]
+    pub fn standing_of(&self, id: &ReplicaId) -> (u32, bool) {
+        self.replicas.get(&id.to_string()).map_or((0, false), |known| (known.ejections, known.probation))
+    }
+
+    /// Whether a replica is left out.
+    #[must_use]
+    pub fn leaves_out(&self, id: &ReplicaId) -> bool {
+        self.replicas.get(&id.to_string()).is_some_and(|known| known.ejected_until.is_some())
+    }
 }
 
 impl Remembered {

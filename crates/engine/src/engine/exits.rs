@@ -1,11 +1,14 @@
 //! What becomes of a replica whose process ended.
 
-use super::Engine;
+use super::{Engine, deciding::Words};
 use crate::{
     replica::{Stage, of_process},
     store::member_words,
 };
-use plimsoll_control::restart::{self, Act, ExitSeen};
+use plimsoll_control::{
+    account::{self, Question, Restart},
+    restart::{self, Act, Decision, ExitSeen},
+};
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::{Instant, ReplicaId};
 use plimsoll_wire::keeper::Exit;
@@ -56,6 +59,7 @@ impl Engine {
             ran_for: now.since(replica.started_at),
         };
         let policy = restart::Policy { restart: replica.service.restart, ..restart::Policy::default() };
+        let asked = Restart { policy, memory: replica.restart, seen };
         let decision = restart::decide(&policy, &mut replica.restart, &seen);
         replica.process = None;
         replica.ready_since = None;
@@ -73,19 +77,27 @@ impl Engine {
             }
             Act::Never => {
                 replica.stage = Stage::Done;
-                self.tell(&id.to_string(), "Done", &decision.reason, false);
+                self.tell_end(id, "Done", &decision, asked);
             }
-            Act::Now => self.restart_at(id, now, "Restarting", &decision.reason),
-            Act::At(until) => self.restart_at(id, until, "BackOff", &decision.reason),
+            Act::Now => self.restart_at(id, now, "Restarting", (&decision, asked)),
+            Act::At(until) => self.restart_at(id, until, "BackOff", (&decision, asked)),
         }
     }
 
-    fn restart_at(&mut self, id: &ReplicaId, until: Instant, word: &str, reason: &str) {
+    fn restart_at(&mut self, id: &ReplicaId, until: Instant, word: &str, (decision, asked): (&Decision, Restart)) {
         let Some(replica) = self.replicas.get_mut(id) else { return };
         replica.restarts += 1;
         replica.stage = Stage::BackOff { until };
         let (restarts, memory) = (replica.restarts, replica.restart);
         self.record.note(Entry::Restarted { id: id.clone(), restarts, memory });
-        self.tell(&id.to_string(), word, reason, true);
+        self.tell_end(id, word, decision, asked);
+    }
+
+    /// Tells what was decided about an end, with what led to it.
+    fn tell_end(&mut self, id: &ReplicaId, word: &str, decision: &Decision, asked: Restart) {
+        let answer = account::restarted(&asked.seen, decision);
+        let warning = decision.act != Act::Never;
+        let words = Words { subject: &id.to_string(), reason: word, message: &decision.reason, warning };
+        self.tell_decision(&words, &Question::Restart(asked), answer);
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Invariant: the number of replicas of a service with an autoscaler is its last answer, and nobody else's.
 
-use super::{Engine, figures::is_of, turning::Wake};
+use super::{Engine, deciding::Words, figures::is_of, turning::Wake};
 use crate::{
     marks::Marks,
     replica::{Replica, Stage},
     usage,
 };
+use plimsoll_control::account::{self, Autoscale, Question};
 use plimsoll_control::autoscale::{
     self, Act, Decision, Memory, Policy, Reason, Seen,
     condition::Status,
@@ -78,7 +79,8 @@ impl Engine {
     /// Asks one autoscaler, and writes down what it says.
     fn scale_service(&mut self, name: &str, now: Instant) {
         let Some(service) = self.accepted_service(name) else { return };
-        let Some(policy) = service.autoscaling.as_ref().map(Policy::from) else { return };
+        let Some(own) = &service.autoscaling else { return };
+        let policy = Policy::from(own);
         let mut scaler = self.scalers.remove(name).unwrap_or_else(|| {
             Scaler::remembered(self.record.remembered.autoscaled.get(name).map(|known| &known.memory))
         });
@@ -99,21 +101,17 @@ impl Engine {
         }
         self.scalers.insert(name.into(), scaler);
         if wanted != current {
-            self.tell_scaling(name, &decision, (before, seen));
+            let policy = own.clone();
+            self.tell_scaling(name, &decision, Autoscale { policy, memory: before, seen });
         }
     }
 
     /// Tells of a new number, with the arithmetic that led to it.
-    fn tell_scaling(&mut self, name: &str, decision: &Decision, (memory, seen): (Memory, Seen)) {
+    fn tell_scaling(&mut self, name: &str, decision: &Decision, asked: Autoscale) {
         let message = format!("by {}: {}", words(decision.reason), decision.steps.join("; "));
-        self.tell(name, "Scaled", &message, false);
-        self.record.note(Entry::Decided {
-            number: self.events.last(),
-            by: "autoscale".into(),
-            steps: decision.steps.clone(),
-            memory: serde_json::to_value(memory).unwrap_or_default(),
-            seen: serde_json::to_value(seen).unwrap_or_default(),
-        });
+        let answer = account::scaled(&asked.seen, decision);
+        let words = Words { subject: name, reason: "Scaled", message: &message, warning: false };
+        self.tell_decision(&words, &Question::Autoscale(Box::new(asked)), answer);
     }
 
     /// What one autoscaler is told.

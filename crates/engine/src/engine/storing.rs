@@ -1,7 +1,8 @@
 //! Stores: their tasks are started and ended here, and what they tell is taken in.
 
-use super::Engine;
+use super::{Engine, deciding::Words};
 use crate::{input::StoreNews, store::StoreRun, variables::expand};
+use plimsoll_control::account::{self, Question};
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::{ReplicaId, Store, store::Engine as Kind};
 use plimsoll_stores::{Inspection, Site, User};
@@ -222,11 +223,15 @@ impl Engine {
                 let port = usize::try_from(member).ok().and_then(|place| state.ports.get(place - 1).copied());
                 self.record.note(Entry::Attempt { id, attempt, port });
             }
-            StoreNews::Ended { member, restarts, memory, reason } => {
+            StoreNews::Ended { member, restarts, memory, decided } => {
                 let id = ReplicaId::new(name, member);
                 (state.phase, state.ready) = ("Starting", false);
                 state.reason = format!("{id} ended and is started again");
-                self.tell(&id.to_string(), "Restarting", &reason, true);
+                let (asked, decision) = *decided;
+                let answer = account::restarted(&asked.seen, &decision);
+                let words =
+                    Words { subject: &id.to_string(), reason: "Restarting", message: &decision.reason, warning: true };
+                self.tell_decision(&words, &Question::Restart(asked), answer);
                 self.record.note(Entry::Restarted { id, restarts, memory });
             }
             StoreNews::Inspected(inspection) => state.inspection = Some(inspection),

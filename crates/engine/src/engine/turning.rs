@@ -1,11 +1,12 @@
 //! One turn: ask `control` about everything that may have changed, and do what it says.
 
-use super::{Engine, figures::Urgency};
+use super::{Engine, deciding::Words, figures::Urgency};
 use crate::{
     probe::{self, Attempt},
     replica::Stage,
 };
 use plimsoll_control::{
+    account::{self, Health, Question, Terminate},
     health,
     reconcile::{self, Act, ServiceWanted, SetWanted, Wanted, recreate, rolling, rolling::Sets},
     termination,
@@ -93,17 +94,27 @@ impl Engine {
             under_way: replica.under_way.clone(),
             deleting: false,
         };
+        let former = replica.health.clone();
         let decision = health::decide(&replica.service.probes, &mut replica.health, &seen);
         wake.at(decision.again_at);
         let before = replica.ready_since.is_some();
+        let is_news = decision.ready != before || decision.act != health::Act::Keep;
+        let policy = &replica.service.probes;
+        let question = is_news.then(|| Health { policy: policy.clone(), memory: former, seen });
+        let question = question.map(|asked| Question::Health(Box::new(asked)));
         replica.ready_since = decision.ready_since;
         replica.reason.clone_from(&decision.reason);
-        if decision.ready != before {
-            self.tell_readiness(id, decision.ready, now, &decision.reason);
+        if decision.ready != before
+            && let Some(question) = &question
+        {
+            self.tell_readiness(id, now, &decision, question);
         }
-        if let health::Act::Restart { why, probe } = decision.act {
-            let message = format!("restarting it: {why}{}", self.met(id, probe));
-            self.tell(&id.to_string(), "Unhealthy", &message, true);
+        if let health::Act::Restart { why, probe } = &decision.act {
+            let message = format!("restarting it: {why}{}", self.met(id, *probe));
+            let words = Words { subject: &id.to_string(), reason: "Unhealthy", message: &message, warning: true };
+            if let Some(question) = &question {
+                self.tell_decision(&words, question, account::probed(&decision));
+            }
             self.begin_end(id, now, false);
             return self.consider_termination(id, now, wake);
         }
@@ -117,21 +128,24 @@ impl Engine {
         met.map(|met| format!(" ({met})")).unwrap_or_default()
     }
 
-    fn tell_readiness(&mut self, id: &ReplicaId, ready: bool, now: Instant, reason: &str) {
+    fn tell_readiness(&mut self, id: &ReplicaId, now: Instant, decision: &health::Decision, question: &Question) {
         let met = self.met(id, health::ProbeKind::Readiness);
         let Some(replica) = self.replicas.get_mut(id) else { return };
-        let first = !replica.was_ready;
+        let (ready, first) = (decision.ready, !replica.was_ready);
         replica.readiness_at = now;
         if ready {
             replica.was_ready = true;
             replica.start_took.get_or_insert(now.since(replica.started_at));
         }
         let took = now.since(replica.started_at);
-        match (ready, first) {
-            (true, true) => self.tell(&id.to_string(), "Ready", &format!("ready {}ms after its start", took.0), false),
-            (true, false) => self.tell(&id.to_string(), "Ready", &format!("ready again: {reason}"), false),
-            (false, _) => self.tell(&id.to_string(), "Unready", &format!("{reason}{met}"), true),
-        }
+        let message = match (ready, first) {
+            (true, true) => format!("ready {}ms after its start", took.0),
+            (true, false) => format!("ready again: {}", decision.reason),
+            (false, _) => format!("{}{met}", decision.reason),
+        };
+        let reason = if ready { "Ready" } else { "Unready" };
+        let words = Words { subject: &id.to_string(), reason, message: &message, warning: !ready };
+        self.tell_decision(&words, question, account::probed(decision));
     }
 
     /// Makes one attempt of a probe.
@@ -162,6 +176,7 @@ impl Engine {
         let process = replica.process_id();
         let Some(ending) = replica.ending() else { return };
         let seen = termination::Seen { at: now, unrouted, in_flight, hook_done: ending.hook_done };
+        let asked = Terminate { policy: ending.policy, memory: ending.memory, seen };
         let decision = termination::decide(&ending.policy, &mut ending.memory, &seen);
         wake.at(decision.again_at);
         replica.reason.clone_from(&decision.reason);
@@ -174,7 +189,9 @@ impl Engine {
                 self.consider_termination(id, now, wake);
             }
             termination::Act::Kill => {
-                self.tell(&id.to_string(), "Killing", &decision.reason, true);
+                let words =
+                    Words { subject: &id.to_string(), reason: "Killing", message: &decision.reason, warning: true };
+                self.tell_decision(&words, &Question::Terminate(asked), account::ended(&decision));
                 self.signal_process(process, 9, true);
             }
         }

@@ -8,7 +8,10 @@ use crate::{
     oneshot::Oneshots,
     replica::process_id,
 };
-use plimsoll_control::restart::{self, Act, ExitSeen};
+use plimsoll_control::{
+    account::Restart,
+    restart::{self, Act, ExitSeen},
+};
 use plimsoll_model::{Instant, ReplicaId};
 use plimsoll_stores::{Driver, Member, member::Command};
 use plimsoll_wire::keeper::{Exit, Limits, Spawn, User};
@@ -191,7 +194,8 @@ impl Life {
             ready_for: ran_for,
             ran_for,
         };
-        let decision = restart::decide(&restart_policy(), &mut self.memory, &seen);
+        let asked = Restart { policy: restart_policy(), memory: self.memory, seen };
+        let decision = restart::decide(&asked.policy, &mut self.memory, &seen);
         let until = match decision.act {
             Act::At(until) => until,
             Act::Now | Act::Never => now,
@@ -200,7 +204,7 @@ impl Life {
             member: self.id.serial,
             restarts: self.restarts + 1,
             memory: self.memory,
-            reason: decision.reason,
+            decided: Box::new((asked, decision)),
         });
         let mut stop = self.stop.clone();
         tokio::select! {

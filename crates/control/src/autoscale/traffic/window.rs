@@ -96,6 +96,17 @@ impl fmt::Display for Average {
 }
 
 impl Memory {
+    /// As it would be, had traffic always been so many per cent of what it was. What was done in a panic stays.
+    #[must_use]
+    pub fn at_load(&self, percent: u64) -> Self {
+        let mut other = self.clone();
+        for slot in other.fine.iter_mut().chain(&mut other.coarse) {
+            slot.load = slot.load.saturating_mul(percent) / 100;
+            slot.arrived = slot.arrived.saturating_mul(percent) / 100;
+        }
+        other
+    }
+
     /// Takes in samples, oldest first; one that lies before the last is left out.
     pub(super) fn fold(&mut self, policy: &Policy, samples: &[Sample]) {
         for sample in samples {

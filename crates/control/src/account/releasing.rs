@@ -1,0 +1,114 @@
+//! How a release came to its next step.
+
+use super::{Account, Answer, Rollout, line};
+use crate::{
+    analysis::Verdict,
+    rollout::{self, Decision, Event},
+};
+use plimsoll_model::{Millis, Ratio, rollout::Inconclusive, rollout::Strategy};
+
+pub(super) fn ask(asked: &Rollout) -> (Answer, Decision) {
+    let mut memory = asked.memory.clone();
+    let decision = rollout::decide(&asked.policy, &mut memory, &asked.seen);
+    (answer(&decision), decision)
+}
+
+pub(super) fn answer(decision: &Decision) -> Answer {
+    let mut acts: Vec<String> = decision.events.iter().map(event).collect();
+    acts.extend(decision.sets.iter().map(|set| format!("{} of {}", set.replicas, short(&set.revision.0))));
+    acts.extend(
+        decision.shares.iter().map(|one| format!("{} of the traffic to {}", one.share, short(&one.revision.0))),
+    );
+    Answer { act: acts.join(", "), why: decision.reason.clone() }
+}
+
+/// As revisions are shown.
+fn short(revision: &str) -> &str {
+    revision.get(..10).unwrap_or(revision)
+}
+
+fn event(event: &Event) -> String {
+    match event {
+        Event::Began { revision } => format!("begin {}", short(&revision.0)),
+        Event::Reached { share } => format!("give it {share} of the traffic"),
+        Event::Paused { why } => format!("pause ({why})"),
+        Event::Resumed { by } => format!("go on ({by})"),
+        Event::Promoted { revision } => format!("promote {}", short(&revision.0)),
+        Event::RolledBack { revision, why } => format!("roll {} back ({why})", short(&revision.0)),
+        Event::Withdrawn { revision } => format!("withdraw {}", short(&revision.0)),
+        Event::Forgiven { revision, by } => format!("forgive {} ({by})", short(&revision.0)),
+        Event::DeadlineExceeded => "tell that there is no progress".into(),
+        Event::Progressing => "tell that there is progress again".into(),
+    }
+}
+
+pub(super) fn account(asked: &Rollout) -> Account {
+    let Rollout { policy, memory, seen } = asked;
+    let (given, decision) = ask(asked);
+    let mut steps = vec![format!("{}; {} replicas are wanted", strategy(&policy.rollout.strategy), policy.replicas)];
+    steps.push(format!("before: {:?}, wanted revision {}", memory.stage, short(&seen.wanted.0)));
+    for span in &seen.spans {
+        for (revision, counts) in span {
+            let revision = short(&revision.0);
+            steps.push(format!("{revision} gave {} answers, {} of them failed", counts.requests, counts.errors));
+        }
+    }
+    if let Some(analysis) = &policy.rollout.analysis {
+        let rate = analysis.error_rate_max.map(|most| format!("at most {most} may fail"));
+        let slow = analysis.latency_p95_max.map(|most| format!("p95 of at most {most}"));
+        let limits: Vec<String> = [rate, slow].into_iter().flatten().collect();
+        if !limits.is_empty() {
+            steps.push(format!("limits: {}", limits.join(", ")));
+        }
+        steps.push(format!("requests to it in this step, before these: {}", memory.analysis.requests()));
+    }
+    match &decision.verdict {
+        Some(Verdict::Pass) => steps.push("analysis: as good, within its limits".into()),
+        Some(Verdict::Fail(why)) => steps.push(format!("analysis: not as good: {why}")),
+        Some(Verdict::Inconclusive(why)) => steps.push(format!("analysis: can't tell yet: {why}")),
+        None => {}
+    }
+    steps.push(format!("{}: {}", given.why, given.act));
+    Account { steps, otherwise: otherwise(asked, &given) }
+}
+
+fn strategy(strategy: &Strategy) -> String {
+    match strategy {
+        Strategy::Rolling { max_surge, max_unavailable } => {
+            format!("rolling, maxSurge {max_surge:?}, maxUnavailable {max_unavailable:?}")
+        }
+        Strategy::Recreate => "recreate".into(),
+        Strategy::BlueGreen { keep } => format!("blueGreen, the old set is kept for {keep}"),
+        Strategy::Canary { steps, interval } => {
+            let steps: Vec<String> = steps.iter().map(Ratio::to_string).collect();
+            format!("canary by {}, at least {interval} each", steps.join(", "))
+        }
+    }
+}
+
+fn otherwise(asked: &Rollout, given: &Answer) -> Vec<String> {
+    let vary = |change: &dyn Fn(&mut Rollout)| {
+        let mut other = asked.clone();
+        change(&mut other);
+        ask(&other).0
+    };
+    let unlimited = vary(&|other| other.policy.rollout.analysis = None);
+    let promoting = vary(&|other| {
+        if let Some(analysis) = &mut other.policy.rollout.analysis {
+            analysis.inconclusive = Inconclusive::Promote;
+        }
+    });
+    let spotless = vary(&|other| {
+        for counts in other.seen.spans.iter_mut().flat_map(|span| span.values_mut()) {
+            counts.errors = 0;
+        }
+    });
+    let later = vary(&|other| other.seen.at = other.seen.at.after(Millis::from_secs(3600)));
+    let lines = [
+        line(given, "without failed answers in these spans", &spotless),
+        line(given, "without analysis", &unlimited),
+        line(given, "with inconclusive: promote", &promoting),
+        line(given, "an hour later, with nothing new seen", &later),
+    ];
+    lines.into_iter().flatten().collect()
+}
