@@ -54,7 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("plimsoll-model", &["serde"]),
     ("plimsoll-control", &["serde", "thiserror", "jiff", "croner"]),
-    ("plimsoll-spec", &["serde", "serde_json", "annotate-snippets", "granit-parser"]),
+    ("plimsoll-spec", &["serde", "serde_json", "annotate-snippets", "granit-parser", "jiff", "croner"]),
 ];
 
 /// What the keeper never carries, at any depth: it must stay small, and have one thread.

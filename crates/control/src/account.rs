@@ -126,7 +126,7 @@ impl Question {
         let service = service_of(system, subject)?;
         Some(match self {
             Self::Autoscale(mut asked) => {
-                asked.policy = service.autoscaling.clone()?;
+                asked.policy = service.autoscaling.as_ref()?.on_a_machine(service.port.is_some());
                 Self::Autoscale(asked)
             }
             Self::Restart(mut asked) => {

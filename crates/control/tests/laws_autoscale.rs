@@ -5,11 +5,11 @@
 use plimsoll_control::autoscale::manual::Manual;
 use plimsoll_control::autoscale::policy::{self, Controller};
 use plimsoll_control::autoscale::quantity::Milli;
-use plimsoll_control::autoscale::schedule::{Schedule, ScheduleSpec};
+use plimsoll_control::autoscale::schedule::Schedule;
 use plimsoll_control::autoscale::seen::{self, Answer, Container, Phase, Pod, Reading, Ready, Sample, Selector, Usage};
 use plimsoll_control::autoscale::traffic::{self, Mood};
 use plimsoll_control::autoscale::{Act, Memory, Policy, Reason, Seen, decide, history, hpa};
-use plimsoll_model::{Instant, Millis};
+use plimsoll_model::{Instant, Millis, autoscaling::Schedule as ScheduleSpec};
 use proptest::{prelude::*, test_runner::RngSeed};
 use std::collections::BTreeMap;
 
@@ -160,7 +160,7 @@ fn burst(at: Instant, arrived: u64) -> traffic::Sample {
 
 fn with_traffic(at: Instant, replicas: u32, samples: Vec<traffic::Sample>) -> Seen {
     let hpa = look(at, i32::try_from(replicas).unwrap(), vec![]);
-    Seen { hpa, traffic: traffic::Seen { samples, ready: replicas, waiting: 0 } }
+    Seen { hpa, traffic: traffic::Seen { samples, ready: replicas, waiting: 0 }, predicted: 0 }
 }
 
 /// Runs `seconds` of `rate` requests a second (a whole number in each 50 ms) through the loop.
@@ -291,15 +291,14 @@ fn bounds_set_by_hand_hold_and_expire() {
 
 #[test]
 fn a_schedule_raises_the_floor() {
-    let spec = ScheduleSpec {
+    let always = ScheduleSpec {
         start: "* * * * *".into(),
-        end: "0 0 1 1 *".into(),
+        hold: Millis::from_secs(120),
         timezone: "UTC".into(),
         min_replicas: Some(7),
         max_replicas: None,
     };
-    let at_night = ScheduleSpec { start: "0 0 1 1 *".into(), end: "* * * * *".into(), ..spec };
-    let policy = Policy { schedules: vec![Schedule::try_new(at_night).unwrap()], ..service(2, 9) };
+    let policy = Policy { schedules: vec![Schedule::try_new(always).unwrap()], ..service(2, 9) };
     let decision = decide(&policy, &mut Memory::default(), &with_traffic(START, 2, vec![]));
     assert_eq!((decision.act, decision.reason, decision.bounds), (Act::ScaleTo(7), Reason::Schedule, (7, 9)));
 }
@@ -386,4 +385,103 @@ fn a_decision_explains_its_arithmetic() {
             "scale from 2 to 4",
         ]
     );
+}
+
+/// A service that scales by traffic and expects something of former weeks.
+fn expecting(seen: Seen, predicted: u32) -> Seen {
+    Seen { predicted, ..seen }
+}
+
+proptest! {
+    #![proptest_config(laws(200))]
+
+    #[test]
+    fn an_expectation_only_raises_and_stays_within_the_bounds(
+        (min, more, current) in (0..10_u32, 0..30_u32, 0..60_u32),
+        (predicted, arrived, waiting) in (0..100_u32, 0..400_u64, 0..3_u32),
+    ) {
+        let policy = service(min, (min + more).max(1));
+        let look = |predicted| {
+            let mut seen = expecting(with_traffic(START, current, vec![burst(START, arrived)]), predicted);
+            seen.traffic.waiting = waiting;
+            let decision = decide(&policy, &mut Memory::default(), &seen);
+            let replicas = if let Act::ScaleTo(count) = decision.act { count } else { current };
+            (replicas, decision)
+        };
+        let ((without, plain), (with, raised)) = (look(0), look(predicted));
+        prop_assert!(with >= without, "{} without, {} with", without, with);
+        prop_assert!(with == without || with <= predicted);
+        prop_assert!(with <= policy.max_replicas || raised.reason == Reason::SwitchedOff);
+        prop_assert_eq!(plain.needed, raised.needed, "what load asks for must not depend on what was expected");
+
+        // Asked again at once, there is nothing to do.
+        let mut memory = Memory::default();
+        let mut seen = expecting(with_traffic(START, current, vec![burst(START, arrived)]), predicted);
+        seen.traffic.waiting = waiting;
+        decide(&policy, &mut memory, &seen);
+        let mut again = expecting(with_traffic(START, with, vec![]), predicted);
+        again.traffic.ready = current;
+        again.traffic.waiting = if with == 0 { 0 } else { waiting };
+        prop_assert_eq!(decide(&policy, &mut memory, &again).act, Act::Keep);
+    }
+}
+
+#[test]
+fn an_expectation_feeds_on_load_and_not_on_itself() {
+    // Load of one replica, week after week, and a floor of 8 that once was expected.
+    let (policy, mut memory) = (service(1, 20), Memory::default());
+    let mut at = START;
+    let mut needed = None;
+    for _ in 0..120 * 20 {
+        at = at.after(Millis(50));
+        needed = decide(&policy, &mut memory, &expecting(with_traffic(at, 8, vec![burst(at, 2)]), 8)).needed;
+    }
+    assert_eq!(needed, Some(1));
+}
+
+#[test]
+fn what_a_person_switched_off_is_not_woken_by_an_expectation() {
+    let policy = Policy { hpa: Some(hpa_policy(1, 5, false, vec![cpu(50)])), ..service(1, 5) };
+    let policy = Policy { traffic: None, ..policy };
+    let decision = decide(&policy, &mut Memory::default(), &expecting(with_traffic(START, 0, vec![]), 3));
+    assert_eq!((decision.act, decision.reason), (Act::Keep, Reason::SwitchedOff));
+}
+
+proptest! {
+    #![proptest_config(laws(150))]
+
+    /// Pods without figures, sources that fail, counters that began anew (figures of nothing) and figures that leap:
+    /// within any stabilisation window the direction changes at most once, and nothing leaves the bounds.
+    #[test]
+    fn metric_flap(
+        looks in prop::collection::vec((0..4_u8, 0..4000_i64, 0..10_usize), 40..80),
+        with_behavior in any::<bool>(),
+    ) {
+        let policy = hpa_policy(2, 12, with_behavior, vec![cpu(70), external(1000)]);
+        let (mut memory, mut at, mut replicas) = (history::Memory::default(), START, 4);
+        let mut turns: Vec<(Instant, bool)> = Vec::new();
+        for (kind, usage, known) in looks {
+            let known = known.min(usize::try_from(replicas).unwrap());
+            let cpu = match kind {
+                0 => Reading::Failed("the source is down".into()),
+                1 => samples(&vec![0; known], at),
+                _ => samples(&vec![usage; known], at),
+            };
+            let queue = if kind == 3 { Reading::External(vec![usage]) } else { Reading::Failed("no series".into()) };
+            let decision = hpa::decide(&policy, &mut memory, &look(at, replicas, vec![cpu, queue]));
+            let now = decision.replicas.unwrap();
+            prop_assert!((2..=12).contains(&now));
+            if now != replicas {
+                turns.push((at, now > replicas));
+            }
+            replicas = now;
+            at = decision.again_at;
+        }
+        for (start, _) in &turns {
+            let within = turns.iter().filter(|(at, _)| start <= at && at.since(*start) < Millis::from_secs(300));
+            let directions: Vec<bool> = within.map(|(_, up)| *up).collect();
+            let changes = directions.windows(2).filter(|two| two[0] != two[1]).count();
+            prop_assert!(changes <= 1, "{:?}", turns);
+        }
+    }
 }

@@ -1,4 +1,6 @@
 //! What replicas used over the last seconds: marks of a counter, from which a rate is read.
+//!
+//! Invariant: no rate is read over a moment at which the counter began anew.
 
 use plimsoll_control::autoscale::seen::{Sample, Usage};
 use plimsoll_model::{Instant, Millis};
@@ -11,7 +13,7 @@ pub(crate) const MARK_EVERY: Millis = Millis::from_secs(5);
 /// Over less than this nothing is read.
 const SPAN_MIN: Millis = Millis::from_secs(1);
 
-/// Processor time of processes, marked from time to time.
+/// Processor time of processes (or another counter of theirs), marked from time to time.
 #[derive(Default)]
 pub(crate) struct Marks {
     by_process: BTreeMap<String, VecDeque<(Instant, u64)>>,
@@ -20,12 +22,17 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// Marks how much each process has used, in microseconds; processes that are not named are forgotten.
+    /// Marks how much each process has used, in microseconds (or millionths of what is counted); processes that are not
+    /// named are forgotten.
     pub(crate) fn mark(&mut self, at: Instant, used: &BTreeMap<String, u64>) {
         self.due = at.after(MARK_EVERY);
         self.by_process.retain(|process, _| used.contains_key(process));
         for (process, used) in used {
             let marks = self.by_process.entry(process.clone()).or_default();
+            // A counter that fell began anew (a gateway that was replaced): a rate over that would be a lie.
+            if marks.back().is_some_and(|(_, former)| used < former) {
+                marks.clear();
+            }
             marks.push_back((at, *used));
             // The oldest mark that still spans the window stays.
             while marks.get(1).is_some_and(|(second, _)| second.after(WINDOW) <= at) {
@@ -34,7 +41,7 @@ impl Marks {
         }
     }
 
-    /// The use of a process in thousandths of a processor, told as that of the pod; `None`: not known yet.
+    /// The use of a process in thousandths of a processor (or of what is counted, a second), told as that of the pod; `None`: not known yet.
     pub(crate) fn sample(&self, process: &str, pod: &str) -> Option<Sample> {
         let marks = self.by_process.get(process)?;
         let ((from, before), (at, after)) = (marks.front()?, marks.back()?);
@@ -73,6 +80,16 @@ mod tests {
         }
         let sample = marks.sample("web-1.1", "web-1").unwrap();
         assert_eq!((sample.usage, sample.window), (Usage::Whole(0), WINDOW));
+    }
+
+    #[test]
+    fn a_counter_that_began_anew_tells_nothing_until_there_are_two_marks_again() {
+        let mut marks = Marks::default();
+        marks.mark(at(0), &used(9_000_000));
+        marks.mark(at(5), &used(1_000));
+        assert_eq!(marks.sample("web-1.1", "web-1"), None);
+        marks.mark(at(10), &used(501_000));
+        assert_eq!(marks.sample("web-1.1", "web-1").unwrap().usage, Usage::Whole(100));
     }
 
     #[test]

@@ -3,7 +3,11 @@
 //! Invariant: nothing here is an observation (pids, readiness, figures): those are looked at anew.
 
 use crate::decided::Decided;
-use plimsoll_control::{autoscale, reconcile::rolling::Sets, restart};
+use plimsoll_control::{
+    autoscale::{self, prediction},
+    reconcile::rolling::Sets,
+    restart,
+};
 use plimsoll_model::{Instant, ReplicaId, RevisionId, Service, System};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +89,13 @@ pub enum Entry {
         replicas: u32,
         /// The decider's memory.
         memory: Box<autoscale::Memory>,
+    },
+    /// What load asked for in a span of time that is over, where former weeks are looked at.
+    Demand {
+        /// Of which service.
+        service: String,
+        /// The span, and how many replicas.
+        slot: prediction::Slot,
     },
     /// What led to an event, for `explain` and `replay`.
     Decided(Box<Decided>),
@@ -190,6 +201,8 @@ pub struct Remembered {
     pub scaled: BTreeMap<String, u32>,
     /// Autoscalers, by service.
     pub autoscaled: BTreeMap<String, RememberedScaling>,
+    /// What load asked for in former weeks, by service.
+    pub demand: BTreeMap<String, prediction::Memory>,
     /// Sizes of sets, by service.
     pub sets: BTreeMap<String, Sets>,
     /// How often persons wanted all replicas of a service replaced.
@@ -234,6 +247,7 @@ impl Remembered {
             Entry::Autoscaled { service, replicas, memory } => {
                 self.autoscaled.insert(service, RememberedScaling { replicas, memory: *memory });
             }
+            Entry::Demand { service, slot } => self.demand.entry(service).or_default().fold(slot),
             Entry::Decided(_) => {}
             Entry::Sets { service, sets } => {
                 self.sets.insert(service, sets);
@@ -304,6 +318,7 @@ impl Remembered {
         let Some(accepted) = &self.accepted else { return };
         let services = &accepted.system.services;
         self.autoscaled.retain(|name, _| services.get(name).is_some_and(|service| service.autoscaling.is_some()));
+        self.demand.retain(|name, _| services.contains_key(name));
     }
 
     /// Forgets versions that nothing runs and nobody wants any more.

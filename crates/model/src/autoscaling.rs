@@ -19,6 +19,78 @@ pub struct Autoscaling {
     pub requests_per_second: Option<Rate>,
     /// Requests in flight for each replica, measured at the gateway (ours).
     pub concurrency: Option<u32>,
+    /// Other bounds at certain hours (ours). Where several hold, the highest floor and the highest ceiling count.
+    #[serde(default)]
+    pub schedules: Vec<Schedule>,
+    /// A floor from the shape of former weeks (ours). `None`: nothing is foreseen.
+    #[serde(default)]
+    pub prediction: Option<Prediction>,
+    /// How long bounds that a person sets by `plimsoll scale` hold (ours). Default 1 h.
+    #[serde(default = "an_hour")]
+    pub manual_for: Millis,
+}
+
+const fn an_hour() -> Millis {
+    Millis::from_secs(3600)
+}
+
+impl Default for Autoscaling {
+    /// One replica, always, and nothing that would change it.
+    fn default() -> Self {
+        Self {
+            min_replicas: 1,
+            max_replicas: 1,
+            metrics: Vec::new(),
+            behavior: None,
+            requests_per_second: None,
+            concurrency: None,
+            schedules: Vec::new(),
+            prediction: None,
+            manual_for: an_hour(),
+        }
+    }
+}
+
+impl Autoscaling {
+    /// As one machine acts on it: a metric that nothing there measures takes no part, instead of failing at every look
+    /// and by that keeping the number from ever shrinking. `takes_requests`: gateways see the requests of this service.
+    #[must_use]
+    pub fn on_a_machine(&self, takes_requests: bool) -> Self {
+        let measured = |metric: &&Metric| metric.is_measured_on_a_machine(takes_requests);
+        Self { metrics: self.metrics.iter().filter(measured).cloned().collect(), ..self.clone() }
+    }
+}
+
+/// A time in which other bounds hold, again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Schedule {
+    /// When it begins: a cron expression of five fields, minute first.
+    pub start: String,
+    /// How long it holds from then on; above zero.
+    pub hold: Millis,
+    /// The name of its time zone in the IANA database; `UTC` by default.
+    pub timezone: String,
+    /// Not fewer meanwhile. `None`: the usual bound.
+    pub min_replicas: Option<u32>,
+    /// Not more meanwhile. `None`: the usual bound.
+    pub max_replicas: Option<u32>,
+}
+
+/// How a floor is read from former weeks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Prediction {
+    /// How many weeks back are looked at: 2 to 8. Default 4.
+    pub weeks: u8,
+    /// How long before the need its replicas are to be there; at most 6 h. Default 10 min.
+    pub ahead: Millis,
+}
+
+impl Default for Prediction {
+    fn default() -> Self {
+        Self { weeks: 4, ahead: Millis::from_secs(600) }
+    }
 }
 
 /// One metric and its target.
@@ -52,6 +124,22 @@ pub enum Metric {
         /// `AverageValue` target.
         average_milli: Option<i64>,
     },
+}
+
+/// The names that metrics adapters commonly give to requests a second of a pod, which gateways measure.
+const REQUESTS: [&str; 4] = ["http_requests_per_second", "requests_per_second", "http_requests", "requests-per-second"];
+
+impl Metric {
+    /// Whether one machine alone knows its figures: what processes use, and (where it `takes_requests` through gateways)
+    /// the requests a second of each replica under their usual names.
+    #[must_use]
+    pub fn is_measured_on_a_machine(&self, takes_requests: bool) -> bool {
+        match self {
+            Self::Utilization { .. } | Self::AverageCpu(_) | Self::AverageMemory(_) => true,
+            Self::Pods { name, .. } => takes_requests && REQUESTS.contains(&name.as_str()),
+            Self::External { .. } => false,
+        }
+    }
 }
 
 /// `behavior` of `autoscaling/v2`. A direction that is `None` gets Kubernetes' defaults.

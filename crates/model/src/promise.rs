@@ -66,6 +66,17 @@ pub enum Kind {
         /// The path; `None` is the first path of the ingress.
         route: Option<String>,
     },
+    /// A sudden step of load is caught by more replicas, with the objective broken for no longer than a time.
+    Autoscale {
+        /// The path; `None` is the first path of the ingress.
+        route: Option<String>,
+        /// So many times the load before; at least 2.
+        times: u32,
+        /// The objective: in each second, 99 of 100 requests are answered rightly within this.
+        latency: Millis,
+        /// The objective may be broken for so long, in whole seconds; 0 is allowed.
+        max: Millis,
+    },
     /// No more than so much data is lost with a store.
     RecoveryPoint {
         /// The store.
@@ -107,6 +118,7 @@ impl Kind {
             Self::Availability { .. } => "availability",
             Self::Failover { .. } => "failover",
             Self::Survival { .. } => "survival",
+            Self::Autoscale { .. } => "autoscale",
             Self::RecoveryPoint { .. } => "recoveryPoint",
             Self::RecoveryTime { .. } => "recoveryTime",
             Self::Rollback { .. } => "rollback",

@@ -2,6 +2,7 @@
 //!
 //! Each gathers figures and hands them to `judge`; none decides by itself what is good enough.
 
+pub(crate) mod autoscale;
 pub(crate) mod availability;
 pub(crate) mod concurrency;
 pub(crate) mod failover;

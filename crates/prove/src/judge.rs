@@ -277,6 +277,50 @@ pub(crate) fn survival(seen: &SurvivalSeen) -> Judgement {
     }
 }
 
+/// Figures of an autoscale experiment.
+#[derive(Debug, Clone)]
+pub(crate) struct AutoscaleSeen {
+    /// Seconds after the step in which the objective did not hold, together.
+    pub(crate) broken: Duration,
+    /// Whether the last second still was one of them: then it is not over.
+    pub(crate) still_broken: bool,
+    pub(crate) asked: u64,
+    /// Replicas that were ready just before the step, and the most that were ready after it.
+    pub(crate) ready: (u32, u32),
+    pub(crate) limited: bool,
+}
+
+/// The step must be caught by more replicas, and the objective broken for no longer than the time.
+pub(crate) fn autoscale(max: Duration, seen: &AutoscaleSeen) -> Judgement {
+    let (before, after) = seen.ready;
+    let seconds = seen.broken.as_secs();
+    let measured = format!("{seconds} s broken, {before} to {after} replicas");
+    let margin = (!max.is_zero()).then(|| below(seen.broken, max));
+    let judgement = |verdict, why: String, todo: &str| Judgement {
+        verdict,
+        measured: measured.clone(),
+        margin,
+        why,
+        todo: todo.to_owned(),
+    };
+    if seen.asked == 0 {
+        return judgement(Verdict::Unproven, "nothing was asked".to_owned(), "see the run's figures");
+    }
+    let kept = seen.broken <= max && !seen.still_broken;
+    match (kept, seen.limited) {
+        (true, _) if after <= before => {
+            let why = "the step was carried without another replica, so nothing was scaled".to_owned();
+            judgement(Verdict::Unproven, why, "raise `load.rate` (that of the step), or lower the autoscaler's target")
+        }
+        (true, _) => judgement(Verdict::Held, String::new(), ""),
+        (false, true) => judgement(Verdict::Unproven, LIMITED.to_owned(), LIMITED_TODO),
+        (false, false) if seen.still_broken => {
+            judgement(Verdict::Broken, "the objective was still broken at the end".to_owned(), "")
+        }
+        (false, false) => judgement(Verdict::Broken, format!("the objective was broken for {seconds} s"), ""),
+    }
+}
+
 /// How far `got` is below `bound`, as a share of it.
 fn below(got: Duration, bound: Duration) -> f64 {
     let bound = bound.as_secs_f64();

@@ -6,7 +6,7 @@ use plimsoll_api::{Client, ClientError};
 use plimsoll_model::promise::{Kind, Promise};
 use plimsoll_model::system::Target;
 
-use crate::experiments::{availability, concurrency, failover, latency, survival, throughput};
+use crate::experiments::{autoscale, availability, concurrency, failover, latency, survival, throughput};
 use crate::lab::Lab;
 use crate::proof::{Proof, Shown, Unproven, Verdict};
 use crate::report::Report;
@@ -122,7 +122,7 @@ fn harm(kind: &Kind) -> u8 {
     match kind {
         Kind::Latency { .. } => 0,
         Kind::Throughput { .. } => 1,
-        Kind::Concurrency { .. } => 2,
+        Kind::Concurrency { .. } | Kind::Autoscale { .. } => 2,
         Kind::Failover { .. } => 3,
         Kind::Availability { .. } => 4,
         Kind::Survival { .. } => 5,
@@ -155,6 +155,10 @@ async fn experiment(lab: &Lab, promise: &Promise) -> Result<Shown, Unproven> {
         Kind::Availability { route, ratio } => availability::run(lab, promise, route.as_deref(), *ratio).await,
         Kind::Failover { service, max } => failover::run(lab, promise, service, *max).await,
         Kind::Survival { route } => survival::run(lab, promise, route.as_deref()).await,
+        Kind::Autoscale { route, times, latency, max } => {
+            let step = autoscale::Step { route: route.as_deref(), times: *times, latency: *latency, max: *max };
+            autoscale::run(lab, promise, &step).await
+        }
         Kind::RecoveryPoint { .. } | Kind::RecoveryTime { .. } | Kind::Rollback { .. } | Kind::Cost { .. } => {
             let why = format!("this version has no experiment for `{}`", promise.kind.name());
             Err(Unproven::new(why, "nothing: it comes with a later version"))
@@ -210,6 +214,9 @@ fn target(kind: &Kind) -> String {
         Kind::Availability { route, ratio } => format!("≥ {ratio} under kills{}", at(route)),
         Kind::Failover { service, max } => format!("a killed {service} replaced within {max}"),
         Kind::Survival { route } => format!("engine and gateway killed, only requests in flight lost{}", at(route)),
+        Kind::Autoscale { route, times, latency, max } => {
+            format!("p99 ≤ {latency} broken for ≤ {max} by {times} times the load{}", at(route))
+        }
         Kind::RecoveryPoint { store, max } => format!("≤ {max} of {store} lost"),
         Kind::RecoveryTime { store, max } => format!("{store} back within {max}"),
         Kind::Rollback { max } => format!("a release taken back within {max}"),

@@ -3,13 +3,11 @@
 use crate::{
     behavior::BEHAVIOR,
     diagnostic::shown,
+    hours::{PREDICTION, SCHEDULE},
     metrics::METRIC,
     node::Node,
     reading::{Fields, Reading},
-    section::{
-        Foreign::{Called, Later},
-        Section, Shape, key,
-    },
+    section::{Foreign::Called, Section, Shape, key},
 };
 use plimsoll_model::{
     Ratio,
@@ -29,6 +27,13 @@ pub(crate) static AUTOSCALING: Section = Section {
         key("memory", Shape::Percent, "Memory, as a share of the request."),
         key("requestsPerSecond", Shape::Rate, "Requests for each replica, measured at the gateway."),
         key("concurrency", Shape::Integer, "Requests in flight for each replica, measured at the gateway."),
+        key("schedules", Shape::List(&Shape::Map(&SCHEDULE)), "Other bounds at certain hours."),
+        key(
+            "prediction",
+            Shape::Either(&[Shape::Boolean, Shape::Map(&PREDICTION)]),
+            "A floor from the shape of former weeks. Default false.",
+        ),
+        key("manualFor", Shape::Duration, "How long bounds set by `plimsoll scale` hold. Default 1h."),
         key("metrics", Shape::List(&Shape::Map(&METRIC)), "Metrics as autoscaling/v2 has them."),
         key("behavior", Shape::Map(&BEHAVIOR), "Stabilisation and rates as autoscaling/v2 has them."),
         key("scaleTargetRef", Shape::Map(&TARGET), "Names this service."),
@@ -39,7 +44,8 @@ pub(crate) static AUTOSCALING: Section = Section {
         ("enabled", Called("leave `autoscaling` out to switch it off")),
         ("targetCPUUtilizationPercentage", Called("write `cpu: 70%`")),
         ("spec", Called("paste what stands under `spec`")),
-        ("schedule", Later("scale by load until then")),
+        ("schedule", Called("it is called `schedules` here, and is a list")),
+        ("predictive", Called("it is called `prediction` here")),
     ],
 };
 
@@ -126,14 +132,21 @@ impl Reading<'_, '_> {
             }
         }
         if let Some(list) = fields.get("metrics") {
-            self.metrics(list, &fields.path("metrics"), &mut metrics);
+            let takes_requests = service.entry("port").or(service.entry("ports")).is_some();
+            self.metrics(list, &fields.path("metrics"), takes_requests, &mut metrics);
         }
+        let manual_for = fields.get("manualFor").and_then(|node| self.some_duration(node));
+        let usual = Autoscaling::default();
+        let bounds = (min.unwrap_or(usual.min_replicas), max.unwrap_or(usual.max_replicas));
         let scaling = Autoscaling {
-            min_replicas: min.unwrap_or(1),
-            max_replicas: max.unwrap_or(1),
+            min_replicas: bounds.0,
+            max_replicas: bounds.1,
             behavior: fields.get("behavior").map(|node| self.behavior(node, &fields.path("behavior"))),
             requests_per_second: fields.get("requestsPerSecond").and_then(|node| self.rate(node)),
             concurrency: fields.get("concurrency").and_then(|node| self.count(node, 1..=1_000_000)),
+            schedules: fields.get("schedules").map(|node| self.schedules(node, bounds, &fields)).unwrap_or_default(),
+            prediction: fields.get("prediction").and_then(|node| self.prediction(node, &fields.path("prediction"))),
+            manual_for: manual_for.unwrap_or(usual.manual_for),
             metrics,
         };
         if let Some(target) = fields.get("scaleTargetRef") {

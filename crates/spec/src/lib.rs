@@ -13,6 +13,7 @@ pub mod diagnostic;
 mod env;
 mod environment;
 mod format;
+mod hours;
 mod ingress;
 mod links;
 pub mod machine;

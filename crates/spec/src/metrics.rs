@@ -66,7 +66,9 @@ enum Aim {
 
 impl Reading<'_, '_> {
     /// Reads a list of metrics.
-    pub(crate) fn metrics(&mut self, list: &Node, path: &str, into: &mut Vec<Metric>) {
+    ///
+    /// `takes_requests`: it has a port, so that gateways see its requests.
+    pub(crate) fn metrics(&mut self, list: &Node, path: &str, takes_requests: bool, into: &mut Vec<Metric>) {
         let kinds = [
             ("Resource", "resource"),
             ("ContainerResource", "containerResource"),
@@ -90,8 +92,8 @@ impl Reading<'_, '_> {
                 into.extend(self.resource_metric(source, path));
             } else {
                 let found = self.source_metric(kind, source, path);
-                if found.is_some() {
-                    self.recorded(path, item.at, "nothing on this machine measures this metric");
+                if found.as_ref().is_some_and(|metric| !metric.is_measured_on_a_machine(takes_requests)) {
+                    self.recorded(path, item.at, "nothing on this machine measures this metric: it takes no part");
                 }
                 into.extend(found);
             }

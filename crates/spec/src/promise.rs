@@ -16,13 +16,14 @@ use plimsoll_model::{
 use std::collections::BTreeMap;
 
 /// The kinds, by the key that stands for them.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "latency",
     "throughput",
     "concurrency",
     "availability",
     "failover",
     "survival",
+    "autoscale",
     "recoveryPoint",
     "recoveryTime",
     "rollback",
@@ -46,6 +47,7 @@ pub(crate) static PROMISE: Section = Section {
             Shape::Either(&[Shape::Boolean, Shape::Map(&SURVIVAL)]),
             "Engine and gateway are killed, and nothing but requests in flight is lost.",
         ),
+        key("autoscale", Shape::Map(&AUTOSCALE), "A sudden step of load is caught by more replicas."),
         key("recoveryPoint", Shape::Map(&RECOVERY), "No more than so much data is lost with a store."),
         key("recoveryTime", Shape::Map(&RECOVERY), "A store serves again within a time."),
         key("rollback", Shape::Map(&ROLLBACK), "A release is taken back within a time."),
@@ -119,6 +121,17 @@ static SURVIVAL: Section = Section {
     name: "a survival",
     keys: &[key("route", Shape::Text, "The path. Default: the first of the ingress.")],
     foreign: &[],
+};
+
+static AUTOSCALE: Section = Section {
+    name: "an autoscale",
+    keys: &[
+        key("route", Shape::Text, "The path. Default: the first of the ingress."),
+        key("times", Shape::Integer, "So many times the load before. Default 10."),
+        key("latency", Shape::Duration, "The objective: 99 of 100 requests of each second are right within this."),
+        key("max", Shape::Duration, "The objective may be broken for so long, in whole seconds."),
+    ],
+    foreign: &[("within", Called("write `latency` (of a request) or `max` (of the breach)"))],
 };
 
 static RECOVERY: Section = Section {
@@ -208,6 +221,14 @@ impl Reading<'_, '_> {
                     Some(Kind::Survival { route: None })
                 }
             },
+            "autoscale" => {
+                let fields = self.fields(node, &AUTOSCALE, path)?;
+                let route = self.optional_route(name, &fields);
+                let times = fields.get("times").map_or(Some(10), |node| self.count(node, 2..=1000));
+                let latency = self.required(&fields, "latency", "500ms").and_then(|node| self.some_duration(node));
+                let max = self.required(&fields, "max", "2s").and_then(|node| self.duration(node));
+                Some(Kind::Autoscale { route: route?, times: times?, latency: latency?, max: max? })
+            }
             "recoveryPoint" => {
                 let (store, max) = self.recovery(name, node, path, ReferenceKind::RecoveryPoint)?;
                 Some(Kind::RecoveryPoint { store, max })

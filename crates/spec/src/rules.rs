@@ -42,6 +42,7 @@ pub static RULES: &[Rule] = &[
     rule_of("quantity", "A quantity is a number with a unit that is known here."),
     rule_of("recovery-point", "A recovery point can be given by the backups and logs that are kept."),
     rule_of("redis-cluster-size", "A Redis Cluster has at least 3 masters."),
+    rule_of("schedule", "A schedule is a cron expression of five fields, in a time zone that is known."),
     rule_of("secret-in-command", "Secrets are never arguments, which every user of the machine can read."),
     rule_of("secret-in-file", "Secrets are never values in the file."),
     rule_of("several-documents", "One file holds one document."),

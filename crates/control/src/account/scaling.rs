@@ -216,7 +216,11 @@ mod tests {
             explain: true,
         };
         let policy = Autoscaling { metrics: vec![cpu], ..policy(min, max) };
-        Autoscale { policy, memory: Memory::default(), seen: Seen { hpa, traffic: traffic::Seen::default() } }
+        Autoscale {
+            policy,
+            memory: Memory::default(),
+            seen: Seen { hpa, traffic: traffic::Seen::default(), predicted: 0 },
+        }
     }
 
     #[track_caller]

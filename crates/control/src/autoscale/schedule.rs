@@ -1,34 +1,10 @@
-//! Bounds that change with the hour: cron expressions, as KEDA's cron scaler has them.
+//! Bounds that change with the hour: a cron expression says when they begin, a length of time how long they hold.
 //!
 //! Invariant: what is in force at an instant depends on nothing but that instant.
 
 use croner::Cron;
 use jiff::{Timestamp, Zoned, tz::TimeZone};
-use plimsoll_model::Instant;
-use serde::{Deserialize, Serialize};
-
-/// One time in which other bounds hold, as written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ScheduleSpec {
-    /// When it begins: five fields, minute first.
-    pub start: String,
-    /// When it ends.
-    pub end: String,
-    /// IANA name; UTC when there is none.
-    #[serde(default = "utc")]
-    pub timezone: String,
-    /// Not fewer meanwhile. None: the usual bound.
-    #[serde(default)]
-    pub min_replicas: Option<u32>,
-    /// Not more meanwhile. None: the usual bound.
-    #[serde(default)]
-    pub max_replicas: Option<u32>,
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
-}
+use plimsoll_model::{Instant, autoscaling::Schedule as ScheduleSpec};
 
 /// A schedule ready to be asked.
 #[derive(Debug, Clone)]
@@ -36,7 +12,6 @@ pub struct Schedule {
     /// As written.
     pub spec: ScheduleSpec,
     start: Cron,
-    end: Cron,
     zone: TimeZone,
 }
 
@@ -46,6 +21,9 @@ pub enum NotASchedule {
     /// Not a cron expression.
     #[error("`{0}` is not a cron expression: write minute, hour, day, month and weekday, such as `0 8 * * 1-5`")]
     Cron(String),
+    /// A moment that never comes.
+    #[error("`{0}` never comes")]
+    Never(String),
     /// Not a time zone of the IANA database.
     #[error("`{0}` is not a time zone: write an IANA name such as Asia/Kolkata")]
     Zone(String),
@@ -57,25 +35,32 @@ impl Schedule {
     /// # Errors
     /// One of its expressions, or its time zone, is not one.
     pub fn try_new(spec: ScheduleSpec) -> Result<Self, NotASchedule> {
-        let cron = |text: &str| text.parse::<Cron>().map_err(|_| NotASchedule::Cron(text.to_owned()));
+        let is_five = spec.start.split_whitespace().count() == 5;
+        let start = spec.start.parse::<Cron>().ok().filter(|_| is_five);
+        let start = start.ok_or_else(|| NotASchedule::Cron(spec.start.clone()))?;
         let zone = match spec.timezone.as_str() {
             "UTC" => TimeZone::UTC,
             name => TimeZone::get(name).map_err(|_| NotASchedule::Zone(name.to_owned()))?,
         };
-        Ok(Self { start: cron(&spec.start)?, end: cron(&spec.end)?, zone, spec })
+        let schedule = Self { start, zone, spec };
+        // What never begins would be looked for to the end of time, at every decision.
+        let begins = schedule.zoned(Instant(0)).and_then(|at| schedule.start.find_next_occurrence(&at, false).ok());
+        if begins.is_none() {
+            return Err(NotASchedule::Never(schedule.spec.start));
+        }
+        Ok(schedule)
     }
 
-    /// Whether it is in force at `at`, and when that changes next (None: never again).
+    /// Whether it is in force at `at`, and when that may change next (None: never again).
     #[must_use]
     pub fn at(&self, at: Instant) -> (bool, Option<Instant>) {
         let Some(now) = self.zoned(at) else { return (false, None) };
-        let next = |cron: &Cron| cron.find_next_occurrence(&now, false).ok().and_then(|zoned| instant(&zoned));
-        match (next(&self.start), next(&self.end)) {
-            // In force when the end comes before the next beginning.
-            (Some(start), Some(end)) => (end < start, Some(start.min(end))),
-            (None, Some(end)) => (true, Some(end)),
-            (Some(start), None) => (false, Some(start)),
-            (None, None) => (false, None),
+        let last = self.start.find_previous_occurrence(&now, true).ok().and_then(|zoned| instant(&zoned));
+        let end = last.map(|start| start.after(self.spec.hold));
+        match end.filter(|end| at < *end) {
+            // Another beginning before this end prolongs it; that is seen when the end has come.
+            Some(end) => (true, Some(end)),
+            None => (false, self.start.find_next_occurrence(&now, false).ok().and_then(|zoned| instant(&zoned))),
         }
     }
 
@@ -92,43 +77,51 @@ fn instant(zoned: &Zoned) -> Option<Instant> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use plimsoll_model::Millis;
 
-    /// 2026-11-30 is a Monday.
-    #[track_caller]
-    fn check(zone: &str, at: &str, want: (bool, &str)) {
-        let spec = ScheduleSpec {
-            start: "0 8 * * 1-5".into(),
-            end: "0 18 * * 1-5".into(),
+    fn spec(start: &str, hold_s: u64, zone: &str) -> ScheduleSpec {
+        ScheduleSpec {
+            start: start.into(),
+            hold: Millis::from_secs(hold_s),
             timezone: zone.into(),
             min_replicas: Some(4),
             max_replicas: None,
-        };
+        }
+    }
+
+    /// Ten hours from eight o'clock on working days; 2026-11-30 is a Monday.
+    #[track_caller]
+    fn check(zone: &str, at: &str, want: (bool, &str)) {
         let moment = |text: &str| Instant(text.parse::<Timestamp>().unwrap().as_microsecond() as u64);
-        let got = Schedule::try_new(spec).unwrap().at(moment(at));
+        let got = Schedule::try_new(spec("0 8 * * 1-5", 36_000, zone)).unwrap().at(moment(at));
         assert_eq!(got, (want.0, Some(moment(want.1))));
     }
 
     #[test]
-    fn holds_from_its_start_to_its_end() {
+    fn holds_from_its_start_for_its_time() {
         check("UTC", "2026-11-30T07:59:59Z", (false, "2026-11-30T08:00:00Z"));
         check("UTC", "2026-11-30T08:00:00Z", (true, "2026-11-30T18:00:00Z"));
+        check("UTC", "2026-11-30T17:59:59.999Z", (true, "2026-11-30T18:00:00Z"));
         check("UTC", "2026-11-30T18:00:00Z", (false, "2026-12-01T08:00:00Z"));
         check("UTC", "2026-11-28T12:00:00Z", (false, "2026-11-30T08:00:00Z"));
     }
 
     #[test]
+    fn a_longer_time_than_between_two_beginnings_is_always_in_force() {
+        let schedule = Schedule::try_new(spec("0 * * * *", 7200, "UTC")).unwrap();
+        for minute in 0..300 {
+            let at = Instant(1_800_000_000_000_000 + minute * 60_000_000);
+            let (holds, until) = schedule.at(at);
+            assert!(holds && until.is_some_and(|until| until > at));
+        }
+    }
+
+    #[test]
     fn a_mistake_is_named() {
-        let spec = |start: &str, timezone: &str| ScheduleSpec {
-            start: start.into(),
-            end: "0 18 * * *".into(),
-            timezone: timezone.into(),
-            min_replicas: None,
-            max_replicas: None,
-        };
-        assert_eq!(Schedule::try_new(spec("soon", "UTC")).unwrap_err(), NotASchedule::Cron("soon".into()));
-        assert_eq!(
-            Schedule::try_new(spec("0 8 * * *", "Moon/Base")).unwrap_err(),
-            NotASchedule::Zone("Moon/Base".into())
-        );
+        let wrong = |start: &str, zone: &str| Schedule::try_new(spec(start, 60, zone)).unwrap_err();
+        assert_eq!(wrong("soon", "UTC"), NotASchedule::Cron("soon".into()));
+        assert_eq!(wrong("0 0 8 * * *", "UTC"), NotASchedule::Cron("0 0 8 * * *".into()));
+        assert_eq!(wrong("0 8 30 2 *", "UTC"), NotASchedule::Never("0 8 30 2 *".into()));
+        assert_eq!(wrong("0 8 * * *", "Moon/Base"), NotASchedule::Zone("Moon/Base".into()));
     }
 }

@@ -1,4 +1,4 @@
-//! The one owner of a service's number of replicas: Kubernetes' metrics, traffic, schedules and people together.
+//! The one owner of a service's number of replicas: Kubernetes' metrics, traffic, schedules, former weeks and people together.
 //!
 //! Every source proposes, the highest proposal counts, and the bounds in force have the last word.
 //!
@@ -73,6 +73,9 @@ pub struct Seen {
     pub hpa: seen::Seen,
     /// For the traffic part.
     pub traffic: traffic::Seen,
+    /// What former weeks let expect (see [`super::prediction`]): not fewer, as far as the bounds allow. 0: nothing.
+    #[serde(default)]
+    pub predicted: u32,
 }
 
 /// What to do.
@@ -97,6 +100,8 @@ pub enum Reason {
     Manual,
     /// The bounds of a schedule.
     Schedule,
+    /// What is expected from former weeks.
+    Prediction,
     /// Kubernetes' metrics.
     Metrics,
     /// Traffic.
@@ -116,6 +121,9 @@ pub struct Decision {
     pub bounds: (u32, u32),
     /// Kubernetes' conditions, when that part looked.
     pub hpa: Option<hpa::Decision>,
+    /// Replicas that load alone asks for, whatever bounds, windows and forecasts say. None: nobody looked at it now.
+    #[serde(default)]
+    pub needed: Option<u32>,
     /// The arithmetic, line by line, when it was asked for.
     pub steps: Vec<String>,
     /// When to ask again at the latest. None: when something is seen.
@@ -125,6 +133,8 @@ pub struct Decision {
 /// The bounds in force, who set them, and when that changes.
 struct Bounds {
     min: u32,
+    /// At least `min`; more where more is expected.
+    floor: u32,
     max: u32,
     by: Reason,
     until: Option<Instant>,
@@ -134,12 +144,13 @@ struct Bounds {
 pub fn decide(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
     let at = seen.hpa.at;
     let mut trail = Trail::new(seen.hpa.explain);
-    let bounds = bounds(policy, memory, at, &mut trail);
+    let bounds = bounds(policy, memory, (at, seen.predicted), &mut trail);
     let mut decision = Decision {
         act: Act::Keep,
         reason: Reason::Unreadable,
-        bounds: (bounds.min, bounds.max),
+        bounds: (bounds.floor, bounds.max),
         hpa: None,
+        needed: None,
         steps: vec![],
         again_at: bounds.until,
     };
@@ -172,8 +183,9 @@ fn is_off(policy: &Policy, memory: &Memory) -> bool {
     !memory.zero_is_ours && !may_wake && !moved
 }
 
-fn bounds(policy: &Policy, memory: &mut Memory, at: Instant, trail: &mut Trail) -> Bounds {
-    let mut bounds = Bounds { min: policy.min_replicas, max: policy.max_replicas, by: Reason::Bounds, until: None };
+fn bounds(policy: &Policy, memory: &mut Memory, (at, predicted): (Instant, u32), trail: &mut Trail) -> Bounds {
+    let (min, max) = (policy.min_replicas, policy.max_replicas);
+    let mut bounds = Bounds { min, floor: min, max, by: Reason::Bounds, until: None };
     let (mut floor, mut ceiling) = (None, None);
     for schedule in &policy.schedules {
         let (in_force, until) = schedule.at(at);
@@ -198,6 +210,12 @@ fn bounds(policy: &Policy, memory: &mut Memory, at: Instant, trail: &mut Trail) 
         trail.add(|| format!("set by hand ({}): {} to {}", manual.by, manual.min_replicas, manual.max_replicas));
     }
     trail.add(|| format!("bounds in force: {} to {}", bounds.min, bounds.max));
+    bounds.floor = predicted.clamp(bounds.min, bounds.max);
+    if bounds.floor > bounds.min {
+        trail.add(|| {
+            format!("prediction: former weeks needed {predicted} at this time: not fewer than {}", bounds.floor)
+        });
+    }
     bounds
 }
 
@@ -214,14 +232,20 @@ fn weigh(
         .traffic
         .as_ref()
         .map(|own| traffic::wanted(own, &mut memory.traffic, &seen.traffic, (seen.hpa.at, current), trail));
+    let raw = policy.traffic.as_ref().filter(|_| current > 0 || !seen.traffic.samples.is_empty());
+    decision.needed = decision.needed.max(raw.map(|own| traffic::needed(own, &memory.traffic, seen.hpa.at)));
     let proposals =
         [metrics.map(|count| (count, Reason::Metrics)), traffic.map(|(count, mood)| (count, Reason::Traffic(mood)))];
     // The first of equals counts, so the reason does not change from look to look.
     let highest = proposals.into_iter().flatten().min_by_key(|(count, _)| Reverse(*count));
     let (wanted, reason) = highest.unwrap_or((current, Reason::Settled));
-    let desired = wanted.clamp(bounds.min, bounds.max);
+    let desired = wanted.clamp(bounds.floor, bounds.max);
     if desired == wanted {
         return (desired, reason);
+    }
+    if wanted < bounds.floor && bounds.floor > bounds.min {
+        trail.add(|| format!("{wanted} is fewer than expected: {desired}"));
+        return (desired, Reason::Prediction);
     }
     trail.add(|| format!("{wanted} is outside the bounds: {desired}"));
     (desired, bounds.by)
@@ -245,6 +269,8 @@ fn look_at_metrics(
             trail.add(|| step.clone());
         }
         memory.hpa_at = Some(answer.again_at);
+        let asked = answer.proposals.iter().flatten().max();
+        decision.needed = asked.and_then(|count| u32::try_from(*count).ok());
         memory.hpa_wants = answer.replicas.and_then(|count| u32::try_from(count).ok());
         decision.hpa = Some(answer);
     }

@@ -134,6 +134,12 @@ pub fn wanted(
     settle(policy, memory, seen, (at, narrow(calm_wants)), trail)
 }
 
+/// The number of replicas that the stable window's load needs on target, without what keeps a number from moving.
+#[must_use]
+pub fn needed(policy: &Policy, memory: &Memory, at: Instant) -> u32 {
+    narrow(memory.stable_average(policy, at).replicas(policy, 100))
+}
+
 /// Calm: zero only after a time without any request.
 fn settle(
     policy: &Policy,

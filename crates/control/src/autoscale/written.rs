@@ -4,7 +4,7 @@ use super::policy::{
     Behavior, Controller, Custom, Identifier, Metric, Pace, PaceUnit, Policy, Resource, Rules, Select, Target, Written,
 };
 use super::quantity::Milli;
-use super::{service, traffic};
+use super::{schedule::Schedule, service, traffic};
 use plimsoll_model::autoscaling as model;
 
 impl From<&model::Autoscaling> for service::Policy {
@@ -23,7 +23,9 @@ impl From<&model::Autoscaling> for service::Policy {
             concurrency: own.concurrency.map(|count| u64::from(count.max(1)) * 1000),
             ..traffic::Policy::default()
         });
-        Self { min_replicas: own.min_replicas, max_replicas: own.max_replicas, hpa, traffic, schedules: Vec::new() }
+        // `spec` has checked them; a zone that this machine does not know (any more) leaves the usual bounds.
+        let schedules = own.schedules.iter().filter_map(|one| Schedule::try_new(one.clone()).ok()).collect();
+        Self { min_replicas: own.min_replicas, max_replicas: own.max_replicas, hpa, traffic, schedules }
     }
 }
 

@@ -89,6 +89,12 @@ impl Gateways {
         self.figures.values().filter_map(|figures| figures.replicas.get(&name)).map(|replica| replica.in_flight).sum()
     }
 
+    /// Requests that a replica was given, since its gateways began to count.
+    pub(super) fn requests(&self, id: &ReplicaId) -> u64 {
+        let name = id.to_string();
+        self.figures.values().filter_map(|figures| figures.replicas.get(&name)).map(|replica| replica.requests).sum()
+    }
+
     /// The edition that every gateway serves at least; `None` when there is no gateway.
     pub(super) fn edition_served_by_all(&self) -> Option<u64> {
         self.figures.values().map(|figures| figures.edition).min()

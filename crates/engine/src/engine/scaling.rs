@@ -14,18 +14,25 @@ use plimsoll_control::autoscale::{
     condition::Status,
     manual::Manual,
     policy::Metric,
+    prediction,
     seen::{self, Answer, Container, Phase, Pod, Reading, Sample, Usage},
     service::MEMORY_VERSION,
     traffic,
 };
 use plimsoll_journal::entry::Entry;
-use plimsoll_model::{Instant, Millis, Service, service::Resources};
-use std::collections::BTreeMap;
+use plimsoll_model::{Instant, Millis, Service, autoscaling::Autoscaling, service::Resources};
+use std::{collections::BTreeMap, rc::Rc};
 
-/// How long bounds that a person sets hold.
-const MANUAL_FOR: Millis = Millis::from_secs(3600);
+/// Requests a second of each replica, among what a replica is looked at for.
+const REQUESTS: &str = "requests";
 /// At least so often what traffic was like is written down while there is any.
 const NOTE_EVERY: Millis = Millis::from_secs(15);
+
+/// What the file says, as far as this machine can act on it.
+struct Here {
+    written: Autoscaling,
+    policy: Policy,
+}
 
 /// One autoscaler, between two decisions.
 pub(crate) struct Scaler {
@@ -38,11 +45,19 @@ pub(crate) struct Scaler {
     noted_at: Instant,
     /// How it stands, for a person.
     said: String,
+    /// Requests that replicas were given, where a metric asks for them.
+    requests: Marks,
+    /// What the file says, and what that comes to here: cron expressions are not read anew at every look.
+    policy: Option<(Autoscaling, Rc<Here>)>,
+    /// What load asked for in former weeks.
+    demand: prediction::Memory,
+    /// What load asked for at the last look.
+    needed: Option<u32>,
 }
 
 impl Scaler {
     /// As it is remembered; a memory of another version begins anew.
-    fn remembered(memory: Option<&Memory>) -> Self {
+    fn remembered(memory: Option<&Memory>, demand: Option<&prediction::Memory>) -> Self {
         let memory = memory.filter(|memory| memory.version == MEMORY_VERSION).cloned().unwrap_or_default();
         Self {
             memory,
@@ -51,6 +66,23 @@ impl Scaler {
             due: Instant(0),
             noted_at: Instant(0),
             said: String::new(),
+            requests: Marks::default(),
+            policy: None,
+            demand: demand.cloned().unwrap_or_default(),
+            needed: None,
+        }
+    }
+
+    /// The policy of the file, made anew only when the file says something else.
+    fn policy(&mut self, own: &Autoscaling, takes_requests: bool) -> Rc<Here> {
+        match &self.policy {
+            Some((former, here)) if former == own => here.clone(),
+            _ => {
+                let written = own.on_a_machine(takes_requests);
+                let here = Rc::new(Here { policy: Policy::from(&written), written });
+                self.policy = Some((own.clone(), here.clone()));
+                here
+            }
         }
     }
 }
@@ -80,18 +112,25 @@ impl Engine {
     fn scale_service(&mut self, name: &str, now: Instant) {
         let Some(service) = self.accepted_service(name) else { return };
         let Some(own) = &service.autoscaling else { return };
-        let policy = Policy::from(own);
-        let mut scaler = self.scalers.remove(name).unwrap_or_else(|| {
-            Scaler::remembered(self.record.remembered.autoscaled.get(name).map(|known| &known.memory))
-        });
+        let mut scaler = self.scalers.remove(name).unwrap_or_else(|| self.remembered_scaler(name));
+        let here = scaler.policy(own, service.port.is_some());
+        let policy = &here.policy;
         let current = self.wanted_replicas(name, &service);
-        let seen = self.seen_by(&mut scaler, (name, &service), &policy, now);
+        let foreseen = self.foresee(&mut scaler, name, own, now);
+        let mut seen = self.seen_by(&mut scaler, (name, &service), policy, now);
+        seen.predicted = foreseen.as_ref().map_or(0, |foreseen| foreseen.floor);
         let before = scaler.memory.clone();
-        let decision = autoscale::decide(&policy, &mut scaler.memory, &seen);
-        let marks = uses_processor(&policy).then_some(scaler.marks.due);
-        scaler.due = decision.again_at.into_iter().chain(marks).min().unwrap_or(now.after(NOTE_EVERY));
+        let decision = autoscale::decide(policy, &mut scaler.memory, &seen);
+        scaler.needed = scaler.needed.max(decision.needed);
+        let marks = [
+            uses_processor(policy).then_some(scaler.marks.due),
+            uses_requests(policy).then_some(scaler.requests.due),
+            foreseen.map(|foreseen| foreseen.again_at),
+        ];
+        let due = decision.again_at.into_iter().chain(marks.into_iter().flatten()).min();
+        scaler.due = due.unwrap_or(now.after(NOTE_EVERY));
         let wanted = if let Act::ScaleTo(wanted) = decision.act { wanted } else { current };
-        scaler.said = standing(&decision, &scaler.memory, wanted);
+        scaler.said = standing(&decision, &scaler.memory, (wanted, now));
         let busy = seen.traffic.samples.iter().any(|sample| sample.arrived > 0 || sample.in_flight > 0);
         let notes = decision.hpa.is_some() || (busy && scaler.noted_at.after(NOTE_EVERY) <= now);
         if wanted != current || notes || !self.record.remembered.autoscaled.contains_key(name) {
@@ -101,9 +140,32 @@ impl Engine {
         }
         self.scalers.insert(name.into(), scaler);
         if wanted != current {
-            let policy = own.clone();
+            let policy = here.written.clone();
             self.tell_scaling(name, &decision, Autoscale { policy, memory: before, seen });
         }
+    }
+
+    fn remembered_scaler(&self, name: &str) -> Scaler {
+        let remembered = &self.record.remembered;
+        let memory = remembered.autoscaled.get(name).map(|known| &known.memory);
+        Scaler::remembered(memory, remembered.demand.get(name))
+    }
+
+    /// What former weeks let expect, where the file asks for it; a span that is over is written down.
+    fn foresee(
+        &mut self,
+        scaler: &mut Scaler,
+        name: &str,
+        own: &Autoscaling,
+        now: Instant,
+    ) -> Option<prediction::Decision> {
+        let policy = own.prediction.as_ref()?;
+        let seen = prediction::Seen { at: now, needed: scaler.needed.take(), explain: false };
+        let decision = prediction::decide(policy, &mut scaler.demand, &seen);
+        if let Some(slot) = decision.over {
+            self.record.note(Entry::Demand { service: name.into(), slot });
+        }
+        Some(decision)
     }
 
     /// Tells of a new number, with the arithmetic that led to it.
@@ -120,6 +182,12 @@ impl Engine {
         if uses_processor(policy) && (looks || scaler.marks.due <= now) {
             let used = self.replicas_of(name).filter_map(processor_time).collect();
             scaler.marks.mark(now, &used);
+        }
+        if uses_requests(policy) && (looks || scaler.requests.due <= now) {
+            // In millionths, so that the rate comes out in thousandths of a request a second.
+            let given = |replica: &Replica| (replica.process_id(), self.gateways.requests(&replica.id) * 1_000_000);
+            let given = self.replicas_of(name).map(given).collect();
+            scaler.requests.mark(now, &given);
         }
         let metrics = policy.hpa.as_ref().filter(|_| looks).map(|hpa| hpa.metrics_or_default().into_owned());
         let metrics = metrics.unwrap_or_default();
@@ -145,21 +213,25 @@ impl Engine {
                 ready,
                 waiting: u32::try_from(self.gateways.held(name)).unwrap_or(u32::MAX),
             },
+            predicted: 0,
         }
     }
 
     /// What this machine tells about one metric.
     fn reading(&self, metric: &Metric, name: &str, scaler: &Scaler, now: Instant) -> Reading {
-        let Metric::Resource { resource } = metric else {
-            return Reading::Failed("nothing on this machine tells this metric".into());
+        let name_of = match metric {
+            Metric::Resource { resource } => resource.name.as_str(),
+            Metric::Pods { .. } => REQUESTS,
+            _ => return Reading::Failed("nothing on this machine tells this metric".into()),
         };
-        let sample = |replica: &Replica| match resource.name.as_str() {
+        let sample = |replica: &Replica| match name_of {
             "cpu" => scaler.marks.sample(&replica.process_id(), &replica.id.to_string()),
             "memory" => {
                 let bytes = usage::of(replica.process.as_ref()?).memory?;
                 let usage = Usage::Whole(i64::try_from(bytes.saturating_mul(1000)).unwrap_or(i64::MAX));
                 Some(Sample { pod: replica.id.to_string(), at: now, window: Millis(0), usage })
             }
+            REQUESTS => scaler.requests.sample(&replica.process_id(), &replica.id.to_string()),
             _ => None,
         };
         Reading::Pods(self.replicas_of(name).filter_map(sample).collect())
@@ -218,18 +290,20 @@ impl Engine {
         let current = self.wanted_replicas(name, service);
         let remembered = self.record.remembered.autoscaled.get(name).map(|known| &known.memory);
         let known = self.scalers.get(name).map(|scaler| &scaler.memory).or(remembered);
+        let hold = own.manual_for;
         let mut memory = known.cloned().unwrap_or_default();
         let bounds = (own.min_replicas, own.max_replicas);
-        let manual = Manual::scale(replicas, current, bounds, now.after(MANUAL_FOR));
+        let manual = Manual::scale(replicas, current, bounds, now.after(hold));
         let (min, max) = (manual.min_replicas, manual.max_replicas);
         memory.manual = Some(Manual { by: "a person".into(), ..manual });
         let noted = Entry::Autoscaled { service: name.into(), replicas: current, memory: Box::new(memory.clone()) };
         self.record.commit(noted).map_err(|error| crate::store::chain(&error))?;
-        let scaler = self.scalers.entry(name.into()).or_insert_with(|| Scaler::remembered(Some(&memory)));
+        let fresh = self.remembered_scaler(name);
+        let scaler = self.scalers.entry(name.into()).or_insert(fresh);
         scaler.memory = memory;
         scaler.due = Instant(0);
         let message = format!(
-            "autoscaling keeps {name} between {min} and {max} replicas (the file says {} to {}), for {MANUAL_FOR} or \
+            "autoscaling keeps {name} between {min} and {max} replicas (the file says {} to {}), for {hold} or \
              until the next `plimsoll up` with a changed file",
             bounds.0, bounds.1
         );
@@ -248,6 +322,11 @@ impl Engine {
         }
         self.scalers.get(name).map(|scaler| scaler.said.clone()).filter(|said| !said.is_empty())
     }
+}
+
+/// Whether the requests that replicas are given are to be marked.
+fn uses_requests(policy: &Policy) -> bool {
+    policy.hpa.as_ref().is_some_and(|hpa| hpa.metrics.iter().any(|metric| matches!(metric, Metric::Pods { .. })))
 }
 
 /// Whether processor time is to be marked.
@@ -289,11 +368,12 @@ fn pod(replica: &Replica, resources: &Resources) -> Pod {
 }
 
 /// How an autoscaler stands.
-fn standing(decision: &Decision, memory: &Memory, wanted: u32) -> String {
+fn standing(decision: &Decision, memory: &Memory, (wanted, now): (u32, Instant)) -> String {
     let (min, max) = decision.bounds;
     let mut said = format!("{wanted} of {min} to {max}, by {}", words(decision.reason));
-    if memory.manual.is_some() {
-        said.push_str(&format!("; bounds set by hand, for {MANUAL_FOR} from then on"));
+    if let Some(manual) = &memory.manual {
+        let left = Millis::from_secs(manual.until.since(now).0.div_ceil(60_000) * 60);
+        said.push_str(&format!("; bounds set by hand, for another {left}"));
     }
     for condition in &memory.hpa.conditions {
         let holds = if condition.status == Status::True { "" } else { "not " };
@@ -312,6 +392,7 @@ fn words(reason: Reason) -> String {
         Reason::Bounds => "its bounds".into(),
         Reason::Manual => "bounds set by hand".into(),
         Reason::Schedule => "a schedule".into(),
+        Reason::Prediction => "what former weeks needed".into(),
         Reason::Metrics => "metrics".into(),
         Reason::Traffic(mood) => format!("traffic ({mood:?})"),
         Reason::Settled => "nothing: no source asks for another number".into(),

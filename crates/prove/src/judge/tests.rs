@@ -254,3 +254,36 @@ mod of_survival {
         assert_eq!(survival(&SurvivalSeen { back, ..seen() }).verdict, Verdict::Broken);
     }
 }
+
+mod of_autoscale {
+    use super::*;
+
+    #[track_caller]
+    fn check(broken_s: u64, ready: (u32, u32), (still_broken, limited): (bool, bool), want: Verdict) -> Judgement {
+        let broken = Duration::from_secs(broken_s);
+        let seen = AutoscaleSeen { broken, still_broken, asked: 1000, ready, limited };
+        let got = autoscale(Duration::from_secs(4), &seen);
+        assert_eq!(got.verdict, want, "{got:?}");
+        assert_eq!(got.why.is_empty(), want == Verdict::Held, "{got:?}");
+        got
+    }
+
+    #[test]
+    fn held_when_it_was_over_in_time() {
+        let got = check(1, (2, 8), (false, false), Verdict::Held);
+        assert_eq!((got.margin, got.measured.as_str()), (Some(0.75), "1 s broken, 2 to 8 replicas"));
+        check(4, (2, 8), (false, true), Verdict::Held);
+    }
+
+    #[test]
+    fn broken_when_it_took_longer_or_never_ended() {
+        check(5, (2, 8), (false, false), Verdict::Broken);
+        check(2, (2, 8), (true, false), Verdict::Broken);
+        check(5, (2, 8), (false, true), Verdict::Unproven);
+    }
+
+    #[test]
+    fn nothing_is_shown_when_nothing_was_scaled() {
+        check(0, (2, 2), (false, false), Verdict::Unproven);
+    }
+}

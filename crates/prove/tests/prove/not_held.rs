@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use plimsoll_model::promise::{Kind, Promise};
 use plimsoll_model::system::System;
-use plimsoll_model::{Millis, Rate, Ratio};
+use plimsoll_model::{Millis, Rate, Ratio, Service, autoscaling::Autoscaling};
 use plimsoll_prove::{Detail, Options, Proof, ProveError, Verdict, table};
 
 use crate::toy::{Behaviour, Seen, Toy, promise};
@@ -64,6 +64,21 @@ fn a_request_that_can_not_be_right_proves_nothing() {
     let toy = Toy::start(answering(|_| (404, String::new())), with("it", promise(kind, load(50, 500))));
     unproven(&prove_one(&toy), "`GET /api` was answered 404");
     assert_eq!(toy.seen().len(), 1, "no load was made");
+}
+
+#[test]
+fn a_step_that_scales_nothing_proves_nothing() {
+    let kind = || Kind::Autoscale { route: Some("/api".into()), times: 10, latency: LONG, max: LONG };
+    let toy = Toy::start(Behaviour::default(), with("it", promise(kind(), load(50, 1000))));
+    unproven(&prove_one(&toy), "web has no `autoscaling`");
+    let toy = Toy::start(Behaviour::default(), |system| {
+        let scaled = Service { autoscaling: Some(Autoscaling::default()), ..Service::default() };
+        system.services.insert("web".into(), scaled);
+        system.promises.insert("it".into(), promise(kind(), load(50, 1000)));
+    });
+    let proof = prove_one(&toy);
+    assert_eq!((proof.verdict, proof.requests), (Verdict::Unproven, 50), "{proof:?}");
+    assert_eq!(proof.runs.len(), 2, "the calm and the step");
 }
 
 #[test]
