@@ -1,6 +1,9 @@
 //! A client of the API: one connection for each request, so that an engine that was started anew is no trouble.
 
-use crate::{Accepted, Event, Offer, Status, paths};
+use crate::{
+    Accepted, Event, Offer, Status, paths,
+    release::{Ledger, Order},
+};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Incoming};
@@ -144,6 +147,25 @@ impl Client {
     /// `Refused` if there is no such service, or the number is out of bounds.
     pub async fn scale(&self, service: &str, replicas: u32) -> Result<String, ClientError> {
         self.order(&format!("{}?service={service}&replicas={replicas}", paths::SCALE)).await
+    }
+
+    /// What happened in releases.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn releases(&self) -> Result<Ledger, ClientError> {
+        self.ask(Method::GET, paths::RELEASES, Vec::new()).await
+    }
+
+    /// Asks something of a release; tells in a sentence what happened.
+    ///
+    /// # Errors
+    /// `Refused` with the reason; then nothing was changed.
+    pub async fn release(&self, order: &Order) -> Result<String, ClientError> {
+        let body = serde_json::to_vec(order).map_err(ClientError::NotUnderstood)?;
+        let answer = self.send(Method::POST, paths::RELEASE, body).await?;
+        let said = answer.collect().await.map_err(ClientError::Broken)?.to_bytes();
+        Ok(String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Sends a signal to a replica.

@@ -8,6 +8,7 @@ pub mod client;
 pub mod event;
 pub mod offer;
 pub mod paths;
+pub mod release;
 pub mod status;
 
 pub use client::{Client, ClientError};

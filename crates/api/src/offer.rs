@@ -18,6 +18,9 @@ pub struct Offer {
     pub folder: String,
     /// Variables of the caller's environment that services inherit (`PATH`, `HOME`, `LANG` …).
     pub environment: BTreeMap<String, String>,
+    /// Only these services change: of others, what is accepted already stays. Empty: all of it is meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
     /// Secrets from the caller's environment. Kept in memory only: never journaled, never answered.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,

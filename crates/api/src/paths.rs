@@ -13,6 +13,10 @@ pub const RESTART: &str = "/v1/restart";
 /// `POST ?service=NAME&replicas=N`: so many replicas until the file says otherwise, or for a time where an autoscaler owns
 /// the number; answered by a sentence about that.
 pub const SCALE: &str = "/v1/scale";
+/// `GET`: [`crate::release::Ledger`].
+pub const RELEASES: &str = "/v1/releases";
+/// `POST` of a [`crate::release::Order`]; answered by a sentence about what happened.
+pub const RELEASE: &str = "/v1/release";
 /// `POST ?replica=NAME-N&signal=9`: sends a signal to a replica.
 pub const SIGNAL: &str = "/v1/signal";
 /// `POST ?volumes=true`: ends the system; with `volumes` its stores' data is dropped too.

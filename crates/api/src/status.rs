@@ -1,5 +1,6 @@
 //! How a system is, now. Figures are observed at the moment of asking, never remembered.
 
+use crate::release::ReleaseStatus;
 use plimsoll_model::{
     Instant, Millis, ReplicaId, RevisionId,
     promise::Promise,
@@ -72,6 +73,8 @@ pub struct ServiceStatus {
     pub requests_per_second: f64,
     /// A sentence about a release that is under way, or the last one.
     pub release: Option<String>,
+    /// A release that is under way or on probation, or a version of the file that is not to run; `None`: neither.
+    pub releasing: Option<ReleaseStatus>,
     /// A sentence about its autoscaler: number, bounds, what decided, Kubernetes' conditions. `None`: it has none.
     pub autoscaling: Option<String>,
 }

@@ -86,6 +86,29 @@ pub(crate) enum Command {
         /// The service
         service: String,
     },
+    /// Bring new versions in, wait for the end, and fail if they were sent back; or do something about a release
+    Release(Release),
+    /// Go back to a former version, of one service or of all that changed last
+    Rollback {
+        #[command(flatten)]
+        at: At,
+        /// The service. Default: all that changed last
+        service: Option<String>,
+        /// To the version at that line of `plimsoll history`. Default: to what ran before
+        #[arg(long, value_name = "NUMBER")]
+        to: Option<u64>,
+        /// Why, for the ledger
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Show what happened in releases, by whom and why
+    History {
+        #[command(flatten)]
+        at: At,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Run another number of replicas, until the file says otherwise
     Scale {
         #[command(flatten)]
@@ -170,6 +193,52 @@ pub(crate) struct Up {
     /// Give up waiting after so many seconds (the system goes on)
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(crate) timeout: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Release {
+    #[command(flatten)]
+    pub(crate) at: At,
+    /// Only these services; others stay as they are. Default: all of the file
+    pub(crate) services: Vec<String>,
+    /// Return once it has begun
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// Don't run the services' build commands
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// Give up waiting after so many seconds (the release goes on). Default: wait for its end
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+    #[command(subcommand)]
+    pub(crate) command: Option<ReleaseCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReleaseCommand {
+    /// Skip what is left to wait for; replicas must still come up
+    Promote(Gate),
+    /// Send the new version back
+    Abort(Gate),
+    /// Hold it where it is
+    Pause(Gate),
+    /// Let it go on
+    Resume(Gate),
+    /// Let a version that was sent back, or gone back from, be tried again
+    Forgive(Gate),
+}
+
+/// Something about the release of one service.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Gate {
+    #[command(flatten)]
+    pub(crate) at: At,
+    /// The service
+    pub(crate) service: String,
+    /// Why, for the ledger
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -14,6 +14,7 @@ mod logs;
 mod print;
 mod project;
 mod prove;
+mod release;
 mod replay;
 mod service;
 mod status;
@@ -59,6 +60,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Logs { at, service, follow, tail } => logs::logs(&at, service.as_deref(), follow, tail).await,
         Command::Events { at, follow, json } => events::events(&at, follow, json).await,
         Command::Restart { at, service } => service::restart(&at, &service).await,
+        Command::Release(release) => release::release(release).await,
+        Command::Rollback { at, service, to, why } => release::rollback(&at, service, to, why).await,
+        Command::History { at, json } => release::history(&at, json).await,
         Command::Scale { at, service, replicas } => service::scale(&at, &service, replicas).await,
         Command::Check { file, format } => check::check(&file, format),
         Command::Fmt { file, check } => check::fmt(&file, check),

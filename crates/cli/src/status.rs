@@ -5,7 +5,7 @@ use crate::{
     print, project,
     table::{row, table},
 };
-use plimsoll_api::{Status, status::ReplicaStatus};
+use plimsoll_api::{Status, release::ReleaseStatus, status::ReplicaStatus};
 use plimsoll_model::system::SettingClass;
 use std::{process::ExitCode, time::Duration};
 
@@ -41,6 +41,9 @@ pub(crate) fn text(status: &Status) -> String {
     }
     page.push_str(&table(&services(status)));
     for (name, service) in &status.services {
+        if let Some(release) = &service.releasing {
+            page.push_str(&format!("\nrelease {name}: {}\n", released(release)));
+        }
         if let Some(said) = &service.autoscaling {
             page.push_str(&format!("\nautoscaling {name}: {said}\n"));
         }
@@ -65,6 +68,22 @@ pub(crate) fn text(status: &Status) -> String {
         page.push_str(&format!("! {warning}\n"));
     }
     page
+}
+
+/// How a release stands.
+fn released(release: &ReleaseStatus) -> String {
+    if let Some(held) = &release.held {
+        return format!("{} does not run: {held}", release.revision);
+    }
+    let mut said = format!("{}, {}", release.revision, release.stage);
+    if let Some(share) = release.share {
+        said.push_str(&format!(", {share} of the traffic"));
+    }
+    if let Some(verdict) = &release.verdict {
+        let missing = release.missing.as_ref().map(|missing| format!(" ({missing})")).unwrap_or_default();
+        said.push_str(&format!("; verdict: {verdict}{missing}"));
+    }
+    format!("{said}; {}", release.reason)
 }
 
 fn head(status: &Status) -> String {

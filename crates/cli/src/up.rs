@@ -2,7 +2,7 @@
 
 use crate::{
     args::Up,
-    keeper, print, project, status,
+    keeper, print, project, release, status,
     stay::{again, interrupted, show_line, show_logs, stay},
 };
 use anyhow::{Context, bail};
@@ -22,12 +22,13 @@ pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
         print::note(&format!("note: {chosen}"));
     }
     if !up.no_build {
-        build(&project)?;
+        build(&project, &[])?;
     }
     let place = project::place(&up.at)?;
     let client = keeper::ensure(&place, &project.folder).await?;
     // One listener from here to the end: a Ctrl-C between two waits is not lost.
     let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let before = release::last_row(&client).await?;
     let accepted = client.offer(&offer(&project)).await?;
     if !up.detach {
         tokio::spawn(show_logs(client.clone()));
@@ -35,15 +36,18 @@ pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
     if accepted.changes.is_empty() {
         let now = client.status().await?;
         if now.settled {
-            print::line("nothing to change: everything is as the file says");
-            return finish(&up, &client, &now, accepted.after, &mut interrupts).await;
+            let good = release::is_good(&client, before, &now).await?;
+            if good {
+                print::line("nothing to change: everything is as the file says");
+            }
+            return finish(&up, &client, (&now, good), accepted.after, &mut interrupts).await;
         }
     }
     for change in &accepted.changes {
         print::note(&format!("  {:8} {}", change.what, change.name));
     }
     let ready = tokio::select! {
-        ready = wait_until_ready(&client, accepted.after, up.timeout) => ready?,
+        ready = wait_until_ready(&client, accepted.after, Some(up.timeout)) => ready?,
         _ = interrupts.recv() => return interrupted(&client).await,
     };
     let Some(now) = ready else {
@@ -55,13 +59,14 @@ pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
         }
         return stay(&client, accepted.after, &mut interrupts).await;
     };
-    finish(&up, &client, &now, accepted.after, &mut interrupts).await
+    let good = release::is_good(&client, before, &now).await?;
+    finish(&up, &client, (&now, good), accepted.after, &mut interrupts).await
 }
 
-/// Runs the services' build commands, one after the other, each only once.
-fn build(project: &project::Project) -> anyhow::Result<()> {
-    let commands: Vec<&String> =
-        project.system.services.values().filter_map(|service| service.build.as_ref()?.command.as_ref()).collect();
+/// Runs the build commands of the services (of `only`, if that names any), one after the other, each only once.
+pub(crate) fn build(project: &project::Project, only: &[String]) -> anyhow::Result<()> {
+    let services = project.system.services.iter().filter(|(name, _)| only.is_empty() || only.contains(name));
+    let commands: Vec<&String> = services.filter_map(|(_, service)| service.build.as_ref()?.command.as_ref()).collect();
     let mut done: Vec<&String> = Vec::new();
     for command in commands {
         if done.contains(&command) {
@@ -78,7 +83,8 @@ fn build(project: &project::Project) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn offer(project: &project::Project) -> Offer {
+/// What is offered to the engine.
+pub(crate) fn offer(project: &project::Project) -> Offer {
     let environment: BTreeMap<String, String> =
         INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
     Offer {
@@ -87,6 +93,7 @@ fn offer(project: &project::Project) -> Offer {
         file: project.file.display().to_string(),
         folder: project.folder.display().to_string(),
         environment,
+        only: Vec::new(),
         secrets: secrets(&project.text),
     }
 }
@@ -97,8 +104,12 @@ fn secrets(text: &str) -> BTreeMap<String, String> {
     names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }
 
-/// Shows what happens until everything is ready; `None` when the time is over.
-async fn wait_until_ready(client: &Client, after: u64, seconds: u64) -> anyhow::Result<Option<Status>> {
+/// Shows what happens until everything is ready; `None` when the time is over, where there is one.
+pub(crate) async fn wait_until_ready(
+    client: &Client,
+    after: u64,
+    seconds: Option<u64>,
+) -> anyhow::Result<Option<Status>> {
     let wait = async {
         let mut lines = client.events(after, true).await?;
         loop {
@@ -114,6 +125,7 @@ async fn wait_until_ready(client: &Client, after: u64, seconds: u64) -> anyhow::
             }
         }
     };
+    let Some(seconds) = seconds else { return Ok(Some(wait.await?)) };
     match tokio::time::timeout(Duration::from_secs(seconds), wait).await {
         Ok(status) => Ok(Some(status?)),
         Err(_) => Ok(None),
@@ -123,7 +135,7 @@ async fn wait_until_ready(client: &Client, after: u64, seconds: u64) -> anyhow::
 async fn finish(
     up: &Up,
     client: &Client,
-    now: &Status,
+    (now, good): (&Status, bool),
     after: u64,
     interrupts: &mut Signal,
 ) -> anyhow::Result<ExitCode> {
@@ -134,7 +146,7 @@ async fn finish(
     }
     let unserved = now.ingress.iter().any(|ingress| ingress.problem.is_some());
     if up.detach {
-        return Ok(if unserved { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+        return Ok(if unserved || !good { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     print::note("ready; Ctrl-C ends the system (`plimsoll up --detach` leaves it running)");
     let last = client.events_so_far(after).await.ok().and_then(|events| events.last().map(|event| event.number));

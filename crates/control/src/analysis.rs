@@ -178,6 +178,44 @@ pub fn judge(policy: &Policy, memory: &Memory) -> Verdict {
     doubts(policy, memory, &compared).map_or(Verdict::Pass, Verdict::Inconclusive)
 }
 
+/// The figures behind [`judge`], line by line.
+#[must_use]
+pub fn steps(policy: &Policy, memory: &Memory) -> Vec<String> {
+    let Sample { new, old } = &memory.seen;
+    let counted = |name: &str, counts: &Counts| {
+        let p95 = counts.latencies.percentile(95).map(|us| format!(", p95 at most {} ms", us.div_ceil(1000)));
+        let percent = counts.rate() * 100.0;
+        format!(
+            "{name}: {} of {} requests failed ({percent:.2} %){}",
+            counts.errors,
+            counts.requests,
+            p95.unwrap_or_default()
+        )
+    };
+    let certainty = policy.certainty;
+    let mut steps = vec![counted("new version", new), counted("old version", old)];
+    steps.push(format!(
+        "fails more often than the old version: odds {:.2} to 1, {certainty} decide",
+        memory.worse.ratio()
+    ));
+    if let Some(most) = policy.limits.error_rate_max {
+        steps
+            .push(format!("fails more often than {most}: odds {:.2} to 1, {certainty} decide", memory.failing.ratio()));
+    }
+    if let Some(most) = policy.limits.latency_p95_max {
+        let odds = memory.slow.ratio();
+        steps.push(format!(
+            "more than 5 in 100 answers take longer than {most}: odds {odds:.2} to 1, {certainty} decide"
+        ));
+    }
+    if let Some(slower) = latency::slower(&new.latencies, &old.latencies, policy.latency_percent) {
+        let (tolerance, most) = (policy.latency_percent, policy.deviations);
+        steps.push(format!("slower than {tolerance} % of the old version: by {slower:.1} deviations, {most} decide"));
+    }
+    steps.push(format!("{} of {} requests that it takes to pass", new.requests, policy.enough()));
+    steps
+}
+
 /// Why it does not pass although nothing is proven against it.
 fn doubts(policy: &Policy, memory: &Memory, compared: &str) -> Option<String> {
     let Sample { new, old } = &memory.seen;

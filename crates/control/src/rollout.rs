@@ -11,11 +11,16 @@
 //! Invariant: deciding again at the same instant, with nothing new seen, changes nothing and tells nothing.
 
 mod advance;
+mod back;
 mod layout;
 mod memory;
 mod progress;
+mod steps;
+pub mod together;
+mod words;
 
-pub use memory::{Command, MEMORY_VERSION, Memory, Paused, Quarantined, Stage, Wish};
+pub use back::{Back, back};
+pub use memory::{Command, MEMORY_VERSION, Memory, PAST_MAX, Paused, Quarantined, Stage, Wish};
 pub use progress::Progress;
 
 use crate::analysis::{Counts, Verdict};
@@ -38,6 +43,14 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The policy of a service's file, for so many replicas.
+    #[must_use]
+    pub fn of(rollout: &Rollout, replicas: u32) -> Self {
+        // Where nothing is measured, nothing can be found later.
+        let bake = if rollout.analysis.is_some() { rollout.bake } else { Millis(0) };
+        Self { replicas, rollout: rollout.clone(), bake }
+    }
+
     /// Surge and unavailability; those of the strategies that have none only matter when the number changes.
     fn rolling(&self) -> RollingPolicy {
         let quarter = Amount::Share(Ratio::percent(25));
@@ -73,6 +86,10 @@ pub struct Seen {
     pub spans: Vec<BTreeMap<RevisionId, Counts>>,
     /// What people asked for since the last decision; one that comes twice does no harm.
     pub commands: Vec<Command>,
+    /// What is wanted is no new version (replicas started anew, or a version that was promoted before): it takes the place
+    /// of the present one as a rolling update does, whatever the strategy, and no analysis stops it.
+    #[serde(default)]
+    pub at_once: bool,
 }
 
 /// A part of the traffic.
@@ -149,6 +166,8 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// What the analysis says, where there is one.
     pub verdict: Option<Verdict>,
+    /// The arithmetic behind `events`, line by line; empty when nothing happened.
+    pub steps: Vec<String>,
     /// The wanted revision runs alone, and all of it.
     pub complete: bool,
     /// For a person: where it stands and why.
@@ -160,6 +179,7 @@ pub struct Decision {
 /// Decides how a service's release goes on.
 pub fn decide(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
     let mut decision = Decision::default();
+    let before = memory.clone();
     advance::obey(memory, seen, &mut decision);
     advance::aim(policy, memory, seen, &mut decision);
     advance::observe(policy, memory, seen);
@@ -169,5 +189,9 @@ pub fn decide(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
         layout::lay(policy, memory, seen, &mut decision);
     }
     decision.reason = layout::reason(policy, memory, seen);
+    if !decision.events.is_empty() {
+        let judged = std::mem::take(&mut decision.steps);
+        decision.steps = steps::of(policy, (&before, memory), seen, judged);
+    }
     decision
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: only replicas that are ready get new requests.
 
+use crate::rollout::Share;
 use plimsoll_model::{
     ReplicaId, RevisionId, System,
     route::{Backend, Endpoint, Host, Path},
@@ -41,15 +42,45 @@ pub fn hosts(system: &System) -> Vec<Host> {
     system.ingress.hosts.iter().map(host).collect()
 }
 
-/// Every service that takes requests, with the replicas that run.
+/// The weight of a replica of each revision, so that all serving ones of a revision together have its share: the share
+/// divided among them, with 1000 as the largest. A revision with a share never comes to nothing (at least 1); one that is
+/// not among the `shares` gets none. Empty `shares`: every replica is a full one, and nothing is answered.
+///
+/// Invariant: the order of the shares of single replicas is that of their weights.
 #[must_use]
-pub fn backends(system: &System, replicas: &BTreeMap<&str, Vec<Replica>>) -> BTreeMap<String, Backend> {
+pub fn weights(shares: &[Share], replicas: &[Replica]) -> BTreeMap<RevisionId, u16> {
+    let serving = |revision: &RevisionId| {
+        let count = replicas.iter().filter(|one| one.serving && one.revision == *revision).count();
+        u128::try_from(count.max(1)).unwrap_or(1)
+    };
+    // Each as a fraction share/serving; compared and scaled by products, so that nothing is rounded twice.
+    let parts: Vec<(&RevisionId, u128, u128)> =
+        shares.iter().map(|one| (&one.revision, u128::from(one.share.0), serving(&one.revision))).collect();
+    let largest = parts.iter().copied().max_by(|one, other| (one.1 * other.2).cmp(&(other.1 * one.2)));
+    let Some((_, most, among)) = largest.filter(|(_, most, _)| *most > 0) else { return BTreeMap::new() };
+    let weight = |share: u128, serving: u128| {
+        let exact = (share * among * 1000 + serving * most / 2) / (serving * most);
+        u16::try_from(exact).unwrap_or(1000).clamp(u16::from(share > 0), 1000)
+    };
+    let all = replicas.iter().map(|one| (one.revision.clone(), 0));
+    let named = parts.iter().map(|(revision, share, serving)| ((*revision).clone(), weight(*share, *serving)));
+    all.chain(named).collect()
+}
+
+/// Every service that takes requests, with the replicas that run; `shares` by service, as its release decided.
+#[must_use]
+pub fn backends(
+    system: &System,
+    replicas: &BTreeMap<&str, Vec<Replica>>,
+    shares: &BTreeMap<String, Vec<Share>>,
+) -> BTreeMap<String, Backend> {
     let with_port = system.services.iter().filter(|(_, service)| service.port.is_some());
     with_port
         .map(|(name, service)| {
             let here = replicas.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            let weights = shares.get(name).map(|shares| weights(shares, here)).unwrap_or_default();
             let backend = Backend {
-                replicas: here.iter().map(endpoint).collect(),
+                replicas: here.iter().map(|replica| endpoint(replica, &weights)).collect(),
                 protocol: service.protocol,
                 limits: service.limits.clone(),
                 sticky: service.sticky.clone(),
@@ -60,13 +91,13 @@ pub fn backends(system: &System, replicas: &BTreeMap<&str, Vec<Replica>>) -> BTr
         .collect()
 }
 
-fn endpoint(replica: &Replica) -> Endpoint {
+fn endpoint(replica: &Replica, weights: &BTreeMap<RevisionId, u16>) -> Endpoint {
     Endpoint {
         id: replica.id.clone(),
         revision: replica.revision.clone(),
         address: (Ipv4Addr::LOCALHOST, replica.port).into(),
         serving: replica.serving,
-        weight: 1000,
+        weight: weights.get(&replica.revision).copied().unwrap_or(1000),
         process: replica.process.clone(),
     }
 }
@@ -74,7 +105,41 @@ fn endpoint(replica: &Replica) -> Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plimsoll_model::{Service, system::IngressHost};
+    use plimsoll_model::{Ratio, Service, system::IngressHost};
+
+    /// Shares in parts per million by revision, serving replicas of each; the weights that each gets.
+    #[track_caller]
+    fn check(parts: &[(&str, u64, usize)], want: &[(&str, u16)]) {
+        let revision = |name: &str| RevisionId(name.into());
+        let shares: Vec<Share> =
+            parts.iter().map(|(name, share, _)| Share { revision: revision(name), share: Ratio(*share) }).collect();
+        let replica = |name: &str| Replica {
+            id: ReplicaId::new("web", 1),
+            revision: revision(name),
+            port: 1,
+            serving: true,
+            process: String::new(),
+        };
+        let replicas: Vec<Replica> =
+            parts.iter().flat_map(|(name, _, count)| std::iter::repeat_n(replica(name), *count)).collect();
+        let want: BTreeMap<RevisionId, u16> = want.iter().map(|(name, weight)| (revision(name), *weight)).collect();
+        assert_eq!(weights(&shares, &replicas), want);
+    }
+
+    #[test]
+    fn a_share_is_divided_among_the_serving_replicas_of_its_revision() {
+        check(&[("old", 900_000, 3), ("new", 100_000, 1)], &[("old", 1000), ("new", 333)]);
+        check(&[("old", 950_000, 10), ("new", 50_000, 1)], &[("old", 1000), ("new", 526)]);
+        check(&[("old", 500_000, 5), ("new", 500_000, 1)], &[("old", 200), ("new", 1000)]);
+    }
+
+    #[test]
+    fn no_share_is_no_weight_and_a_small_one_is_some() {
+        check(&[("old", 1_000_000, 3), ("new", 0, 3)], &[("old", 1000), ("new", 0)]);
+        check(&[("old", 999_999, 1), ("new", 1, 50)], &[("old", 1000), ("new", 1)]);
+        check(&[], &[]);
+        check(&[("old", 0, 3), ("new", 0, 3)], &[]);
+    }
 
     #[test]
     fn the_longest_path_comes_first_and_only_services_with_a_port_are_reached() {
@@ -86,6 +151,6 @@ mod tests {
         let hosts = hosts(&system);
         assert_eq!(hosts[0].name, "shop.localhost");
         assert_eq!(hosts[0].paths[0].prefix, "/api");
-        assert_eq!(backends(&system, &BTreeMap::new()).into_keys().collect::<Vec<_>>(), ["api"]);
+        assert_eq!(backends(&system, &BTreeMap::new(), &BTreeMap::new()).into_keys().collect::<Vec<_>>(), ["api"]);
     }
 }

@@ -2,14 +2,18 @@
 //!
 //! The loop is: take inputs, [`Engine::turn`] (ask `control`, act), sleep until the next input or moment.
 
+mod analysing;
 mod deciding;
 mod ending;
 mod exits;
 mod figures;
+mod gates;
 mod launching;
+mod ledger;
 mod offers;
 mod orders;
 mod recovery;
+mod releasing;
 mod routing;
 mod scaling;
 mod status;
@@ -35,6 +39,7 @@ use plimsoll_wire::{
     keeper::Event,
     place::{API, Place},
 };
+use releasing::Release;
 use routing::Routes;
 use scaling::Scaler;
 use std::{
@@ -72,8 +77,10 @@ pub(crate) struct Engine {
     waiting: BTreeMap<String, Vec<String>>,
     /// The autoscaler of each service that has one.
     scalers: BTreeMap<String, Scaler>,
-    /// A sentence about the rollout of each service.
-    rollouts: BTreeMap<String, String>,
+    /// The release of each service.
+    releases: BTreeMap<String, Release>,
+    /// Why a service is not to run what the file asks for, where another one is the reason or a person.
+    goals_said: BTreeMap<String, String>,
     warnings: Vec<String>,
     keeper_pid: i32,
     /// Until then, adopted replicas are looked at before anything is decided.

@@ -1,6 +1,9 @@
 //! What reaches the engine's loop. Each is an observation or a wish; none of them is a decision.
 
-use plimsoll_api::{Accepted, Event, Offer, Status};
+use plimsoll_api::{
+    Accepted, Event, Offer, Status,
+    release::{Ledger, Order},
+};
 use plimsoll_control::{
     account::Restart,
     health::{Outcome, ProbeKind},
@@ -120,6 +123,10 @@ pub(crate) enum Asked {
     Restart(String, oneshot::Sender<Result<(), String>>),
     /// Run so many replicas of a service; answered by a sentence about how long that holds.
     Scale(String, u32, oneshot::Sender<Result<String, String>>),
+    /// What happened in releases.
+    Releases(oneshot::Sender<Ledger>),
+    /// Do something about a release; answered by a sentence about what happened.
+    Release(Box<Order>, oneshot::Sender<Result<String, String>>),
     /// Send a signal to a replica.
     Signal(ReplicaId, i32, oneshot::Sender<Result<(), String>>),
     /// End the system; with `true` drop its volumes.

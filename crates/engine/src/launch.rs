@@ -1,6 +1,6 @@
 //! From a service to the process of one of its replicas: variables replaced, environment complete, limits told.
 
-use crate::{replica::Replica, secrets::Secrets, variables::expand};
+use crate::{programs::Found, replica::Replica, secrets::Secrets, variables::expand};
 use plimsoll_journal::entry::AcceptedSystem;
 use plimsoll_model::Service;
 use plimsoll_wire::keeper::{Limits, Spawn, User};
@@ -15,6 +15,8 @@ pub(crate) struct Site<'a> {
     pub(crate) secrets: &'a Secrets,
     /// Addresses of what it uses and calls, by variable.
     pub(crate) addresses: BTreeMap<String, String>,
+    /// Where the program of the replica's version is; `None`: wherever its command says.
+    pub(crate) program: Option<Found>,
 }
 
 /// The process to start.
@@ -35,7 +37,14 @@ pub(crate) fn spawn_of(replica: &Replica, site: &Site<'_>) -> Result<Spawn, Stri
         words.push(expand(word, &mut |name| variable(name, &env, site))?);
     }
     let program = words.first().cloned().unwrap_or_default();
-    let program = if program.contains('/') { dir.join(&program).display().to_string() } else { program };
+    let program = match &site.program {
+        Some(Found::Copy(copy)) => copy.display().to_string(),
+        Some(Found::Nowhere) => {
+            return Err(format!("{program} was built anew, and no copy of this version's was kept; `plimsoll up`"));
+        }
+        _ if program.contains('/') => dir.join(&program).display().to_string(),
+        _ => program,
+    };
     let id = replica.process_id();
     Ok(Spawn {
         id,

@@ -18,6 +18,7 @@ mod marks;
 mod metrics;
 mod oneshot;
 mod probe;
+mod programs;
 mod record;
 mod replica;
 mod revision;

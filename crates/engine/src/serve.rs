@@ -11,7 +11,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use plimsoll_api::{Event, Offer, paths};
+use plimsoll_api::{Event, Offer, paths, release::Order};
 use serde::Deserialize;
 use std::{convert::Infallible, io, os::fd::OwnedFd, path::PathBuf};
 use tokio::{
@@ -70,6 +70,8 @@ pub(crate) async fn serve(listener: OwnedFd, inputs: UnboundedSender<Input>, log
         .route(paths::LOGS, get(logs_of))
         .route(paths::RESTART, post(restart))
         .route(paths::SCALE, post(scale))
+        .route(paths::RELEASES, get(releases))
+        .route(paths::RELEASE, post(release))
         .route(paths::SIGNAL, post(signal))
         .route(paths::DOWN, post(down))
         .route(paths::METRICS, get(metrics))
@@ -170,6 +172,14 @@ async fn restart(State(desk): State<Desk>, Query(of): Query<OfService>) -> Resul
 
 async fn scale(State(desk): State<Desk>, Query(of): Query<OfService>) -> Result<String, Refused> {
     desk.order(|reply| Asked::Scale(of.service, of.replicas, reply)).await
+}
+
+async fn releases(State(desk): State<Desk>) -> Result<impl IntoResponse, Refused> {
+    Ok(Json(desk.ask(Asked::Releases).await?))
+}
+
+async fn release(State(desk): State<Desk>, Json(order): Json<Order>) -> Result<String, Refused> {
+    desk.order(|reply| Asked::Release(Box::new(order), reply)).await
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use plimsoll_control::{
     autoscale::{self, prediction},
     reconcile::rolling::Sets,
     restart,
+    rollout::{self, together},
 };
 use plimsoll_model::{Instant, ReplicaId, RevisionId, Service, System};
 use serde::{Deserialize, Serialize};
@@ -74,12 +75,32 @@ pub enum Entry {
         /// So many; `None` is what the file says.
         replicas: Option<u32>,
     },
-    /// How large the sets of a service's versions are meant to be.
+    /// How large the sets of a service's versions are meant to be. Versions before 0.2 wrote it; read as the beginning of
+    /// [`Entry::Released`].
     Sets {
         /// Of which service.
         service: String,
         /// As the rollout decider said.
         sets: Sets,
+    },
+    /// A release went on. Survives power loss where something happened in it that holds people's requests.
+    Released {
+        /// Of which service.
+        service: String,
+        /// The decider's memory.
+        memory: Box<rollout::Memory>,
+        /// What happened.
+        rows: Vec<Row>,
+    },
+    /// Which services change together. Survives power loss.
+    Together(Box<together::Memory>),
+    /// The program of a version: where it is kept, and what tells that it is still the same. Its file may be built anew
+    /// while the version still runs, or may be gone back to.
+    Program {
+        /// Whose.
+        revision: RevisionId,
+        /// What.
+        program: Program,
     },
     /// An autoscaler looked: the number that it owns, and what it remembers.
     Autoscaled {
@@ -130,6 +151,43 @@ pub enum Entry {
         /// Whether a person should look.
         warning: bool,
     },
+}
+
+/// One line of the ledger of releases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// Counts up from 1 over the life of the system.
+    pub number: u64,
+    /// When.
+    pub at: Instant,
+    /// Of which service.
+    pub service: String,
+    /// The version that comes in or goes.
+    pub revision: RevisionId,
+    /// What happened.
+    pub event: rollout::Event,
+    /// Who asked for it; empty: nobody, it was decided.
+    pub by: String,
+    /// Why, in their words; may be empty.
+    pub why: String,
+}
+
+/// So many lines of the ledger are remembered; older ones go.
+const LEDGER_MAX: usize = 1000;
+
+/// A program in the system's own folder, as one version has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Program {
+    /// Its path when the version was accepted, absolute.
+    pub path: String,
+    /// Its length in bytes.
+    pub length: u64,
+    /// When it was written: seconds and nanoseconds since the Unix epoch.
+    pub written: (i64, i64),
+    /// The name of the copy in the state directory.
+    pub copy: String,
 }
 
 /// A system, and where it comes from.
@@ -203,8 +261,20 @@ pub struct Remembered {
     pub autoscaled: BTreeMap<String, RememberedScaling>,
     /// What load asked for in former weeks, by service.
     pub demand: BTreeMap<String, prediction::Memory>,
-    /// Sizes of sets, by service.
+    /// Sizes of sets, by service, as versions before 0.2 wrote them.
     pub sets: BTreeMap<String, Sets>,
+    /// Releases, by service.
+    pub releases: BTreeMap<String, rollout::Memory>,
+    /// Which services change together.
+    pub together: together::Memory,
+    /// What happened in releases, oldest first.
+    pub ledger: Vec<Row>,
+    /// The number of the ledger's last line.
+    pub last_row: u64,
+    /// Programs of versions.
+    pub programs: BTreeMap<RevisionId, Program>,
+    /// Versions that differ from the one before only in that a person wanted all replicas replaced.
+    pub renewed: BTreeSet<RevisionId>,
     /// How often persons wanted all replicas of a service replaced.
     pub renewals: BTreeMap<String, u64>,
     /// Services that have started since the system last came up.
@@ -225,6 +295,7 @@ impl Remembered {
                 self.accepted = Some(*accepted);
                 self.ending = None;
                 self.forget_autoscalers();
+                self.forget_releases();
                 self.forget_revisions();
             }
             Entry::Revision { id, service } => {
@@ -252,10 +323,22 @@ impl Remembered {
             Entry::Sets { service, sets } => {
                 self.sets.insert(service, sets);
             }
+            Entry::Released { service, memory, rows } => {
+                self.sets.remove(&service);
+                self.releases.insert(service, *memory);
+                self.last_row = rows.last().map_or(self.last_row, |row| row.number);
+                self.ledger.extend(rows);
+                self.ledger.drain(..self.ledger.len().saturating_sub(LEDGER_MAX));
+            }
+            Entry::Together(memory) => self.together = *memory,
+            Entry::Program { revision, program } => {
+                self.programs.insert(revision, program);
+            }
             Entry::Renewed { service, renewal, revision } => {
                 if let Some(accepted) = &mut self.accepted {
-                    accepted.revisions.insert(service.clone(), revision);
+                    accepted.revisions.insert(service.clone(), revision.clone());
                 }
+                self.renewed.insert(revision);
                 self.renewals.insert(service, renewal);
             }
             Entry::Ending { volumes } => self.ending = Some(volumes),
@@ -263,6 +346,8 @@ impl Remembered {
                 self.replicas.clear();
                 self.begun.clear();
                 self.sets.clear();
+                self.releases.clear();
+                self.together = together::Memory { number: self.together.number, ..Default::default() };
                 self.autoscaled.clear();
                 self.ending = None;
             }
@@ -321,10 +406,25 @@ impl Remembered {
         self.demand.retain(|name, _| services.contains_key(name));
     }
 
-    /// Forgets versions that nothing runs and nobody wants any more.
+    /// Forgets releases of services that the accepted system no longer has and of which nothing runs.
+    fn forget_releases(&mut self) {
+        let Some(accepted) = &self.accepted else { return };
+        let runs: BTreeSet<&String> = self.replicas.keys().map(|id| &id.service).collect();
+        let is_known = |name: &String| accepted.system.services.contains_key(name) || runs.contains(name);
+        self.releases.retain(|name, _| is_known(name));
+        self.sets.retain(|name, _| is_known(name));
+    }
+
+    /// Forgets versions that nothing runs, nobody wants and nobody may go back to any more.
     fn forget_revisions(&mut self) {
-        let used: BTreeSet<&RevisionId> = self.replicas.values().map(|replica| &replica.revision).collect();
+        let running = self.replicas.values().map(|replica| &replica.revision);
+        let kept = self.releases.values().flat_map(rollout::Memory::kept);
+        let sets = self.sets.values().flat_map(|sets| &sets.sets).map(|set| &set.revision);
+        let accepted = self.accepted.iter().flat_map(|accepted| accepted.revisions.values());
+        let used: BTreeSet<RevisionId> = running.chain(kept).chain(sets).chain(accepted).cloned().collect();
         self.revisions.retain(|id, _| used.contains(id));
+        self.programs.retain(|id, _| used.contains(id));
+        self.renewed.retain(|id| used.contains(id));
     }
 }
 

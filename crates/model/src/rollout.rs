@@ -4,7 +4,7 @@ use crate::{Amount, Millis, Ratio};
 use serde::{Deserialize, Serialize};
 
 /// Strategy, and the analysis that judges the new version.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rollout {
     /// How.
@@ -15,8 +15,27 @@ pub struct Rollout {
     pub min_ready: Millis,
     /// Without progress for so long it is told. Default 600 s.
     pub progress_deadline: Option<Millis>,
+    /// For so long after it was promoted, a version that breaks its limits is still sent back. Default 5 min; it means
+    /// nothing without an analysis.
+    pub bake: Millis,
     /// A command of the shell that is run once before the new version starts (a migration).
     pub before: Option<String>,
+}
+
+/// Where nothing else is said, a promoted version is on probation for so long.
+const BAKE: Millis = Millis::from_secs(300);
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::default(),
+            analysis: None,
+            min_ready: Millis(0),
+            progress_deadline: None,
+            bake: BAKE,
+            before: None,
+        }
+    }
 }
 
 /// The ways of bringing a version in.

@@ -35,7 +35,7 @@ impl Default for Machine {
             pools: false,
             backs_up: false,
             autoscales: true,
-            releases: false,
+            releases: true,
             alerts: false,
             enforces_paths: false,
             cpu: None,

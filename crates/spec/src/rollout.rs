@@ -39,6 +39,7 @@ pub(crate) static ROLLOUT: Section = Section {
         key("blueGreen", Shape::Map(&BLUE_GREEN), "All new ones come, then all traffic moves at once."),
         key("canary", Shape::Map(&CANARY), "A growing share of traffic goes to the new version."),
         key("analysis", Shape::Map(&ANALYSIS), "What the new version must keep."),
+        key("bake", Shape::Duration, "So long after it was promoted, it is still sent back. Default 5m."),
         key("before", Shape::Text, "A command of the shell, run once before the new version starts."),
     ],
     foreign: &[
@@ -94,6 +95,9 @@ impl Reading<'_, '_> {
             }
             rollout.strategy = ours.unwrap_or_default();
             rollout.analysis = fields.get("analysis").and_then(|node| self.analysis(node, &fields.path("analysis")));
+            if let Some(bake) = fields.get("bake").and_then(|node| self.duration(node)) {
+                rollout.bake = bake;
+            }
             rollout.before = fields.get("before").and_then(|node| self.some_text(node));
             let is_release = matches!(rollout.strategy, Strategy::Canary { .. } | Strategy::BlueGreen { .. });
             if !self.machine.releases && (is_release || rollout.analysis.is_some()) {

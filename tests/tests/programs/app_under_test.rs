@@ -1,8 +1,8 @@
 //! A service for tests: a small HTTP server that behaves well, or misbehaves as its words and requests say.
 //!
 //! Words: `--ignore-term`, `--idle MS` (closes connections that are idle for so long), `--slow MS` (each answer), `--late MS`
-//! (listens only then), `--quiet`, and those of `work.rs`; or instead of serving: `crash`, `flood`, `once`, `daemon`,
-//! `linger`, `spin`.
+//! (listens only then), `--fail PERCENT` (so many answers are 500, evenly spread, but not those of `/ready`), `--quiet`, and
+//! those of `work.rs`; or instead of serving: `crash`, `flood`, `once`, `daemon`, `linger`, `spin`.
 
 mod work;
 
@@ -33,6 +33,8 @@ struct App {
     draining: AtomicBool,
     unready: AtomicBool,
     slow_ms: AtomicU64,
+    fail_percent: u64,
+    answered: AtomicU64,
     open: AtomicU64,
     work: work::Work,
     memory: Mutex<Vec<u8>>,
@@ -98,6 +100,7 @@ fn serve(words: &[String]) -> ExitCode {
         idle: number_after(words, "--idle").map(Duration::from_millis),
         slow_ms: AtomicU64::new(number_after(words, "--slow").unwrap_or(0)),
         work: work::Work::new(words),
+        fail_percent: number_after(words, "--fail").unwrap_or(0),
         ..App::default()
     });
     thread::sleep(Duration::from_millis(number_after(words, "--late").unwrap_or(0)));
@@ -214,6 +217,8 @@ impl App {
         }
         match path {
             "/ready" if self.unready.load(SeqCst) => return Some((503, "not ready".into())),
+            "/ready" => {}
+            _ if self.fails() => return Some((500, "as asked".into())),
             "/get-unready" => self.unready.store(true, SeqCst),
             "/get-ready" => self.unready.store(false, SeqCst),
             "/slow" => thread::sleep(Duration::from_millis(number)),
@@ -233,6 +238,12 @@ impl App {
             _ => {}
         }
         Some((200, format!("{} {} {path}\n", self.name, std::process::id())))
+    }
+
+    /// Whether this answer is one of those that are to fail.
+    fn fails(&self) -> bool {
+        let before = self.answered.fetch_add(1, SeqCst);
+        (before + 1) * self.fail_percent / 100 > before * self.fail_percent / 100
     }
 
     /// Takes memory and writes to it.

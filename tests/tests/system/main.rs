@@ -17,6 +17,7 @@ mod people;
 mod pressure;
 mod programs;
 mod proving;
+mod releases;
 mod replicas;
 mod simple;
 mod starting;

@@ -62,6 +62,7 @@ pub(super) fn account(asked: &Rollout) -> Account {
         }
         steps.push(format!("requests to it in this step, before these: {}", memory.analysis.requests()));
     }
+    steps.extend(decision.steps.iter().cloned());
     match &decision.verdict {
         Some(Verdict::Pass) => steps.push("analysis: as good, within its limits".into()),
         Some(Verdict::Fail(why)) => steps.push(format!("analysis: not as good: {why}")),

@@ -3,6 +3,7 @@
 use super::layout::{available, share_of};
 use super::{Decision, Event, Memory, Paused, Policy, Progress, Quarantined, Seen, Stage, Wish};
 use crate::analysis::{self, Sample, Verdict};
+use crate::reconcile::Phase;
 use plimsoll_model::rollout::{Inconclusive, Strategy};
 use plimsoll_model::{Instant, Millis, RevisionId};
 
@@ -70,7 +71,9 @@ pub(super) fn aim(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &
     memory.paused = None;
     memory.analysis = analysis::Memory::default();
     memory.progress = Progress::begin(seen.at);
+    memory.at_once = seen.at_once;
     memory.stage = match (&policy.rollout.strategy, &memory.stable) {
+        _ if seen.at_once => Stage::Replacing,
         (Strategy::BlueGreen { .. }, Some(_)) => Stage::Raising,
         (Strategy::Canary { .. }, Some(_)) => Stage::Canary { step: 0, since: None },
         // The very first version has nothing beside which it could be tried.
@@ -81,7 +84,7 @@ pub(super) fn aim(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &
 
 /// Takes in what both versions answered.
 pub(super) fn observe(policy: &Policy, memory: &mut Memory, seen: &Seen) {
-    let Some(limits) = &policy.rollout.analysis else { return };
+    let Some(limits) = policy.rollout.analysis.as_ref().filter(|_| !memory.at_once) else { return };
     let limits = analysis::Policy::of(limits.clone());
     let (new, old) = match memory.stage {
         Stage::Settled => return,
@@ -98,8 +101,12 @@ pub(super) fn observe(policy: &Policy, memory: &mut Memory, seen: &Seen) {
 
 /// Goes one stage further if it is time; true when it did.
 pub(super) fn step(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &mut Decision) -> bool {
-    let limits = policy.rollout.analysis.clone().filter(|_| memory.stage != Stage::Settled).map(analysis::Policy::of);
-    decision.verdict = limits.map(|limits| analysis::judge(&limits, &memory.analysis));
+    let judged = memory.stage != Stage::Settled && !memory.at_once;
+    let limits = policy.rollout.analysis.clone().filter(|_| judged).map(analysis::Policy::of);
+    decision.verdict = limits.as_ref().map(|limits| analysis::judge(limits, &memory.analysis));
+    if let Some(limits) = limits.filter(|_| decision.steps.is_empty()) {
+        decision.steps = analysis::steps(&limits, &memory.analysis);
+    }
     if let Some(Verdict::Fail(why)) = decision.verdict.clone() {
         send_back(memory, seen.at, &why, decision);
         return true;
@@ -229,7 +236,10 @@ fn watch(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &mut Decis
         Stage::Replacing | Stage::Raising | Stage::Finishing | Stage::Canary { since: None, .. } => true,
         _ => lacks(policy, memory, available(policy, seen, &target)),
     };
-    let timed = comes_up && memory.paused.is_none();
+    // Those that have ended by themselves, and stay so, never become available: a job is done, not late.
+    let mut own = seen.replicas.iter().filter(|one| one.revision == target).peekable();
+    let is_done = own.peek().is_some() && own.all(|one| one.phase == Phase::Done);
+    let timed = comes_up && memory.paused.is_none() && !is_done;
     let times = (policy.rollout.min_ready, policy.deadline());
     if memory.progress.look(seen, &target, times, timed) {
         let event = if memory.progress.exceeded { Event::DeadlineExceeded } else { Event::Progressing };
@@ -248,8 +258,9 @@ fn watch(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &mut Decis
 
 /// The new version is the one; with a time to bake it is on probation first.
 fn promote(memory: &mut Memory, bake: Option<(Millis, Instant)>, decision: &mut Decision) {
-    let probation = bake.filter(|(bake, _)| bake.0 > 0);
+    let probation = bake.filter(|(bake, _)| bake.0 > 0 && !memory.at_once);
     if let Some(target) = memory.target.take() {
+        memory.remember(&target);
         memory.previous = memory.stable.replace(target.clone()).filter(|_| probation.is_some());
         decision.events.push(Event::Promoted { revision: target });
     } else {
@@ -283,6 +294,7 @@ fn send_back(memory: &mut Memory, at: Instant, why: &str, decision: &mut Decisio
             }
         },
     };
+    memory.past.retain(|past| *past != back);
     memory.quarantine.retain(|one| one.revision != back);
     memory.quarantine.push(Quarantined { revision: back.clone(), at, why: why.to_owned() });
     decision.events.push(Event::RolledBack { revision: back, why: why.to_owned() });

@@ -32,7 +32,16 @@ pub struct Memory {
     pub progress: Progress,
     /// Revisions that were sent back, oldest first.
     pub quarantine: Vec<Quarantined>,
+    /// Revisions that were promoted and may be gone back to, the latest last; each once.
+    #[serde(default)]
+    pub past: Vec<RevisionId>,
+    /// What is coming in is no new version: no strategy and no analysis, see [`super::Seen::at_once`].
+    #[serde(default)]
+    pub at_once: bool,
 }
+
+/// So many promoted revisions can be gone back to.
+pub const PAST_MAX: usize = 10;
 
 impl Default for Memory {
     fn default() -> Self {
@@ -47,11 +56,50 @@ impl Default for Memory {
             analysis: analysis::Memory::default(),
             progress: Progress::default(),
             quarantine: Vec::new(),
+            past: Vec::new(),
+            at_once: false,
         }
     }
 }
 
 impl Memory {
+    /// The memory of a service that was rolled by its sets alone (as older versions did): what ran alone and whole is
+    /// stable; in the midst of a change, the change goes on.
+    #[must_use]
+    pub fn seeded(sets: &Sets) -> Self {
+        let stable = match sets.sets.as_slice() {
+            [only] if sets.complete => Some(only.revision.clone()),
+            _ => None,
+        };
+        Self { past: stable.iter().cloned().collect(), stable, sets: sets.clone(), ..Self::default() }
+    }
+
+    /// Revisions that may still be started: what runs, what comes in, and what may be gone back to.
+    pub fn kept(&self) -> impl Iterator<Item = &RevisionId> {
+        let named = [&self.stable, &self.target, &self.previous];
+        let sets = self.sets.sets.iter().map(|set| &set.revision);
+        named.into_iter().flatten().chain(&self.past).chain(sets)
+    }
+
+    /// Whether it is the same but for what was measured, and when anything last went forward.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let named = |memory: &Self| (memory.version, memory.stage, memory.at_once, memory.progress.exceeded);
+        named(self) == named(other)
+            && (&self.stable, &self.target, &self.previous) == (&other.stable, &other.target, &other.previous)
+            && (&self.paused, &self.sets) == (&other.paused, &other.sets)
+            && (&self.quarantine, &self.past) == (&other.quarantine, &other.past)
+    }
+
+    /// Remembers that a revision was promoted.
+    pub(super) fn remember(&mut self, revision: &RevisionId) {
+        self.past.retain(|past| past != revision);
+        self.past.push(revision.clone());
+        if self.past.len() > PAST_MAX {
+            self.past.remove(0);
+        }
+    }
+
     /// Whether a revision was sent back and not forgiven.
     #[must_use]
     pub fn is_quarantined(&self, revision: &RevisionId) -> bool {

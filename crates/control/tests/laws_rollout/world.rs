@@ -28,6 +28,8 @@ pub(super) struct World {
     pub(super) memory: Memory,
     pub(super) at: Instant,
     pub(super) wanted: RevisionId,
+    /// What is wanted is no new version.
+    pub(super) at_once: bool,
     pub(super) replicas: Vec<ReplicaSeen>,
     pub(super) serial: u64,
     pub(super) natures: BTreeMap<RevisionId, Nature>,
@@ -46,6 +48,7 @@ impl World {
             memory: Memory::default(),
             at: Instant(1_800_000_000_000_000),
             wanted: revision("one"),
+            at_once: false,
             replicas: vec![],
             serial: 0,
             natures: BTreeMap::new(),
@@ -111,7 +114,8 @@ impl World {
 
     pub(super) fn seen(&mut self) -> Seen {
         let (at, wanted, replicas) = (self.at, self.wanted.clone(), self.replicas.clone());
-        Seen { at, wanted, replicas, spans: vec![self.answers()], commands: std::mem::take(&mut self.commands) }
+        let commands = std::mem::take(&mut self.commands);
+        Seen { at, wanted, replicas, spans: vec![self.answers()], commands, at_once: self.at_once }
     }
 
     /// The traffic of the last 100 ms, by the shares that were decided.

@@ -14,6 +14,8 @@ const HURRY: Duration = Duration::from_millis(10);
 /// The process id of the first gateway.
 pub(super) const FIRST: &str = "gateway";
 
+/// How often while a release is judged.
+const RELEASE: Duration = Duration::from_millis(200);
 /// How often while traffic decides about numbers of replicas.
 const TRAFFIC: Duration = Duration::from_millis(50);
 
@@ -31,6 +33,8 @@ pub(crate) struct Gateways {
 pub(super) enum Urgency {
     /// Nobody.
     Calm,
+    /// A release that is judged by what its versions answer.
+    Release,
     /// An autoscaler that goes by traffic.
     Traffic,
     /// A replica that is being drained.
@@ -104,6 +108,7 @@ impl Gateways {
     pub(super) fn pace(&self, urgency: Urgency) {
         let wanted = match urgency {
             Urgency::Calm => CALM,
+            Urgency::Release => RELEASE,
             Urgency::Traffic => TRAFFIC,
             Urgency::Drain => HURRY,
         };
@@ -139,6 +144,7 @@ impl Engine {
         let now = self.clock.now();
         self.gateways.take(gateway.clone(), figures, now);
         self.sample_traffic(&gateway, now);
+        self.sample_releases(&gateway);
     }
 
     /// Has the keeper start the gateway (or finds that it runs), and follows its figures.

@@ -6,6 +6,7 @@ use crate::{
     input::Input,
     launch::{self, Site},
     probe::HOOK_TIMEOUT,
+    programs,
     replica::{Ending, Replica, Stage},
 };
 use plimsoll_control::termination;
@@ -115,7 +116,9 @@ impl Engine {
                 addresses.insert(link.variable.clone(), url);
             }
         }
-        Ok(Site { accepted, secrets: &self.secrets, addresses })
+        let program = self.record.remembered.programs.get(&replica.revision);
+        let program = program.map(|program| programs::to_run(&self.place.state, program));
+        Ok(Site { accepted, secrets: &self.secrets, addresses, program })
     }
 
     /// The URL by which `from` reaches the store or service `to`.

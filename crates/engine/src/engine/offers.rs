@@ -1,12 +1,15 @@
 //! A system is offered: accepted whole, or not at all.
 
 use super::Engine;
-use crate::{revision::revision_of, secrets};
+use crate::{programs, revision::revision_of, secrets};
 use plimsoll_api::{Accepted, Change, Offer};
 use plimsoll_journal::entry::{AcceptedSystem, Entry};
-use plimsoll_model::{System, system::Target};
+use plimsoll_model::{RevisionId, System, system::Target};
 use plimsoll_wire::channel::memfd;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 impl Engine {
     /// Accepts a system, durably, before anything is done about it.
@@ -26,7 +29,10 @@ impl Engine {
         let after = self.events.last();
         self.take_secrets(offer.secrets.clone());
         let former = self.record.remembered.accepted.clone();
-        let revisions = self.revisions_of(&offer.system, &offer.folder);
+        let mut offer = offer;
+        let kept = self.keep_others(&mut offer)?;
+        let mut revisions = self.revisions_of(&offer.system, &offer.folder);
+        revisions.extend(kept);
         let accepted = AcceptedSystem {
             revisions,
             system: offer.system,
@@ -44,6 +50,7 @@ impl Engine {
         self.forget_persons_numbers();
         self.rethink_scaling();
         self.name_revisions();
+        self.keep_programs();
         let what: Vec<String> = changes.iter().map(|change| format!("{} {}", change.name, change.what)).collect();
         let message = if what.is_empty() { "nothing changed".into() } else { what.join(", ") };
         self.tell("system", "Accepted", &message, false);
@@ -51,6 +58,57 @@ impl Engine {
         self.drop_listeners();
         self.reserve_edges();
         Ok(Accepted { changes, after })
+    }
+
+    /// Puts what is accepted in the place of services that are not meant; their versions.
+    ///
+    /// # Errors
+    /// A service that is meant is not in the file.
+    fn keep_others(&self, offer: &mut Offer) -> Result<BTreeMap<String, RevisionId>, String> {
+        let only = std::mem::take(&mut offer.only);
+        if let Some(unknown) = only.iter().find(|name| !offer.system.services.contains_key(*name)) {
+            return Err(format!("the file has no service {unknown}"));
+        }
+        let mut kept = BTreeMap::new();
+        let Some(accepted) = self.record.remembered.accepted.as_ref().filter(|_| !only.is_empty()) else {
+            return Ok(kept);
+        };
+        for (name, service) in &accepted.system.services {
+            if only.contains(name) {
+                continue;
+            }
+            offer.system.services.insert(name.clone(), service.clone());
+            kept.extend(accepted.revisions.get(name).map(|revision| (name.clone(), revision.clone())));
+        }
+        offer.system.services.retain(|name, _| only.contains(name) || kept.contains_key(name));
+        Ok(kept)
+    }
+
+    /// Keeps the programs of all accepted versions, in the background; those that no version has are removed.
+    pub(super) fn keep_programs(&mut self) {
+        let Some(accepted) = &self.record.remembered.accepted else { return };
+        let mut new = Vec::new();
+        for (name, service) in &accepted.system.services {
+            let Some(revision) = accepted.revisions.get(name) else { continue };
+            if !self.record.remembered.programs.contains_key(revision) {
+                let program = programs::program_of(service, Path::new(&accepted.folder));
+                new.extend(program.map(|program| (revision.clone(), program)));
+            }
+        }
+        for (revision, program) in new {
+            self.record.note(Entry::Program { revision, program });
+        }
+        let known = &self.record.remembered.programs;
+        programs::forget_others(&self.place.state, &known.values().map(|program| program.copy.as_str()).collect());
+        let all: BTreeSet<_> = known.values().cloned().collect();
+        let state = self.place.state.clone();
+        tokio::task::spawn_blocking(move || {
+            for program in all.iter().filter(|program| programs::is_missing(&state, program)) {
+                if let Err(error) = programs::keep(&state, program) {
+                    eprintln!("no copy of {} was kept: {error}", program.path);
+                }
+            }
+        });
     }
 
     /// Ports of edges are chosen before the first replica is launched, since it is told them.
@@ -69,8 +127,10 @@ impl Engine {
 
     fn revisions_of(&self, system: &System, folder: &str) -> BTreeMap<String, plimsoll_model::RevisionId> {
         let renewals = &self.record.remembered.renewals;
-        let revision =
-            |name: &String, service| revision_of(service, Path::new(folder), renewals.get(name).copied().unwrap_or(0));
+        let revision = |name: &String, service| {
+            let mark = programs::mark(service, Path::new(folder));
+            revision_of(service, mark, renewals.get(name).copied().unwrap_or(0))
+        };
         system.services.iter().map(|(name, service)| (name.clone(), revision(name, service))).collect()
     }
 

@@ -1,10 +1,10 @@
 //! What is asked by the API.
 
 use super::Engine;
-use crate::{input::Asked, replica::Stage, revision::revision_of};
+use crate::{input::Asked, programs, replica::Stage, revision::revision_of};
 use plimsoll_api::Offer;
 use plimsoll_journal::entry::Entry;
-use plimsoll_model::ReplicaId;
+use plimsoll_model::{ReplicaId, RevisionId};
 use std::path::Path;
 
 /// Nobody runs more replicas of one service on one machine.
@@ -20,6 +20,8 @@ impl Engine {
             Asked::Events(after, reply) => drop(reply.send(self.events.since(after))),
             Asked::Restart(service, reply) => drop(reply.send(self.renew(&service))),
             Asked::Scale(service, replicas, reply) => drop(reply.send(self.scale(&service, replicas))),
+            Asked::Releases(reply) => drop(reply.send(self.ledger())),
+            Asked::Release(order, reply) => drop(reply.send(self.order_release(&order))),
             Asked::Signal(id, signal, reply) => drop(reply.send(self.signal(&id, signal))),
             Asked::Down(volumes, reply) => drop(reply.send(self.down(volumes))),
             Asked::Logs(name, reply) => drop(reply.send(self.logs(name.as_deref()))),
@@ -35,6 +37,7 @@ impl Engine {
             file: accepted.file,
             folder: accepted.folder,
             environment: accepted.environment,
+            only: Vec::new(),
             secrets: Default::default(),
         }
     }
@@ -43,13 +46,41 @@ impl Engine {
     fn renew(&mut self, service: &str) -> Result<(), String> {
         let what = self.known_service(service)?;
         let renewal = self.record.remembered.renewals.get(service).copied().unwrap_or(0) + 1;
-        let accepted = self.record.remembered.accepted.as_ref();
-        let folder = accepted.map(|accepted| accepted.folder.clone()).unwrap_or_default();
-        let revision = revision_of(&what, Path::new(&folder), renewal);
+        let former = self.revisions.get(service).cloned().unwrap_or_default();
+        self.may_renew(service, &former)?;
+        // The program that was accepted: one that was built since comes in with the next `up`, as a release.
+        let program = self.record.remembered.programs.get(&former).cloned();
+        let mark = match &program {
+            Some(program) => Some((program.length, program.written.0, program.written.1)),
+            None => {
+                let accepted = self.record.remembered.accepted.as_ref();
+                let folder = accepted.map(|accepted| accepted.folder.clone()).unwrap_or_default();
+                programs::mark(&what, Path::new(&folder))
+            }
+        };
+        let revision = revision_of(&what, mark, renewal);
+        if let Some(program) = program {
+            self.record.note(Entry::Program { revision: revision.clone(), program });
+        }
         let entry = Entry::Renewed { service: service.into(), renewal, revision };
         self.record.commit(entry).map_err(|error| crate::store::chain(&error))?;
         self.name_revisions();
         self.tell(service, "Restarting", "a person wants every replica replaced", false);
+        Ok(())
+    }
+
+    /// Replicas are started anew only where the file's version is what runs.
+    fn may_renew(&self, service: &str, wanted: &RevisionId) -> Result<(), String> {
+        let memory = self.release_memory(service);
+        if memory.is_under_way() && memory.stable.is_some() && !memory.at_once {
+            return Err(format!("a release of {service} is under way; wait for its end, or abort it"));
+        }
+        if memory.is_quarantined(wanted) || self.record.remembered.together.chosen.contains_key(service) {
+            return Err(format!(
+                "{service} runs another version than the file's, which was sent back: change the file, or \
+                 `plimsoll release forgive {service}`"
+            ));
+        }
         Ok(())
     }
 
@@ -81,7 +112,7 @@ impl Engine {
         Ok(())
     }
 
-    fn known_service(&self, name: &str) -> Result<std::rc::Rc<plimsoll_model::Service>, String> {
+    pub(super) fn known_service(&self, name: &str) -> Result<std::rc::Rc<plimsoll_model::Service>, String> {
         self.accepted_service(name).ok_or_else(|| {
             let known: Vec<&String> = self.revisions.keys().collect();
             format!("there is no service {name}; there are {known:?}")

@@ -82,7 +82,8 @@ impl Engine {
             gateways: Gateways::default(),
             waiting: BTreeMap::new(),
             scalers: BTreeMap::new(),
-            rollouts: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            goals_said: BTreeMap::new(),
             warnings: Vec::new(),
             keeper_pid: 0,
             settle_until: None,
@@ -119,6 +120,7 @@ impl Engine {
         self.follow_gateway();
         self.arrange_stores();
         self.reserve_edges();
+        self.keep_programs();
         self.settle_until = Some(self.clock.now().after(SETTLE_MAX));
         Ok(())
     }

@@ -38,7 +38,7 @@ impl Engine {
             && self.record.remembered.accepted.is_some()
             && self.binding.is_empty()
             && stores.values().all(|store| store.ready)
-            && self.record.remembered.sets.len() >= services.len()
+            && self.releases_rest()
             && system.services.keys().all(|name| self.is_complete(name));
         Status {
             system: system.name,
@@ -65,16 +65,13 @@ impl Engine {
     /// Every replica of a service is of the wanted version and ready, and none is being stopped.
     fn is_complete(&self, name: &str) -> bool {
         let ended = |phase| matches!(phase, Phase::Stopping | Phase::Unready | Phase::Starting | Phase::BackOff);
-        self.record
-            .remembered
-            .sets
-            .get(name)
-            .is_some_and(|sets| sets.complete || sets.laid_for == 0 || self.all_done(name))
-            && !self.replicas_of(name).any(|replica| ended(replica.phase()))
+        self.releases.get(name).is_some_and(|release| {
+            release.memory.sets.complete || release.memory.sets.laid_for == 0 || self.all_done(name)
+        }) && !self.replicas_of(name).any(|replica| ended(replica.phase()))
     }
 
     /// Every replica has ended by itself, and is to stay so (a job).
-    fn all_done(&self, name: &str) -> bool {
+    pub(super) fn all_done(&self, name: &str) -> bool {
         let mut replicas = self.replicas_of(name).peekable();
         replicas.peek().is_some() && replicas.all(|replica| replica.phase() == Phase::Done)
     }
@@ -108,7 +105,8 @@ impl Engine {
             replicas,
             edges: self.edges_to(name),
             requests_per_second: self.gateways.requests_per_second(name),
-            release: self.rollouts.get(name).cloned(),
+            releasing: self.release_status(name),
+            release: self.releases.get(name).map(|release| release.last.reason.clone()),
             autoscaling: self.scaling_said(name),
         }
     }

@@ -8,11 +8,10 @@ use crate::{
 use plimsoll_control::{
     account::{self, Health, Question, Terminate},
     health,
-    reconcile::{self, Act, ServiceWanted, SetWanted, Wanted, recreate, rolling, rolling::Sets},
+    reconcile::{self, Act, ServiceWanted, Wanted},
     termination,
 };
-use plimsoll_journal::entry::Entry;
-use plimsoll_model::{Instant, ReplicaId, Service, probe::Handler, rollout::Strategy};
+use plimsoll_model::{Instant, ReplicaId, Service, probe::Handler};
 use std::{collections::BTreeMap, rc::Rc};
 
 /// The earliest moment of those that were named.
@@ -52,6 +51,8 @@ impl Engine {
             Urgency::Drain
         } else if self.scales_by_traffic() {
             Urgency::Traffic
+        } else if self.releases_by_traffic() {
+            Urgency::Release
         } else {
             Urgency::Calm
         }
@@ -232,38 +233,15 @@ impl Engine {
         let mut wanted = Wanted::default();
         let Some(accepted) = self.record.remembered.accepted.clone() else { return wanted };
         let ending = self.record.remembered.ending.is_some();
+        self.forget_releases();
+        let goals = if ending { BTreeMap::new() } else { self.goals(now, wake) };
         for (name, service) in &accepted.system.services {
-            let sets = if ending { Vec::new() } else { self.sets(name, service, now, wake) };
+            let sets = if ending { Vec::new() } else { self.sets((name, service), goals.get(name), now, wake) };
             let uses = service.uses.iter().map(|link| link.to.clone()).collect();
             let min_ready = service.rollout.min_ready;
             wanted.services.insert(name.clone(), ServiceWanted { sets, uses, min_ready });
         }
         wanted
-    }
-
-    /// How many of which version a service is to have now.
-    fn sets(&mut self, name: &str, service: &Service, now: Instant, wake: &mut Wake) -> Vec<SetWanted> {
-        let Some(revision) = self.revisions.get(name).cloned() else { return Vec::new() };
-        let replicas: Vec<_> = self.replicas_of(name).map(|replica| replica.seen()).collect();
-        let former = self.record.remembered.sets.get(name).cloned().unwrap_or_default();
-        let policy = rolling_policy(service, self.wanted_replicas(name, service));
-        let sets = match service.rollout.strategy {
-            Strategy::Recreate => recreate::sets(&policy, &revision, &former, &replicas, now),
-            _ => rolling::sets(&policy, &revision, &former, &replicas, now),
-        };
-        wake.at(sets.again_at);
-        self.tell_rollout(name, &former, &sets);
-        if sets.sets != former.sets || sets.laid_for != former.laid_for || sets.complete != former.complete {
-            self.record.note(Entry::Sets { service: name.into(), sets: sets.clone() });
-        }
-        sets.sets
-    }
-
-    fn tell_rollout(&mut self, name: &str, former: &Sets, sets: &Sets) {
-        if sets.complete && !former.complete && former.sets.len() > 1 {
-            self.tell(name, "RolledOut", &sets.reason, false);
-        }
-        self.rollouts.insert(name.into(), sets.reason.clone());
     }
 
     /// How many replicas a service is to have: what its autoscaler said, or else a person, or the file.
@@ -285,17 +263,6 @@ impl Engine {
     pub(super) fn accepted_service(&self, name: &str) -> Option<Rc<Service>> {
         self.record.remembered.accepted.as_ref()?.system.services.get(name).cloned().map(Rc::new)
     }
-}
-
-fn rolling_policy(service: &Service, replicas: u32) -> rolling::RollingPolicy {
-    let (max_surge, max_unavailable) = match service.rollout.strategy {
-        Strategy::Rolling { max_surge, max_unavailable } => (max_surge, max_unavailable),
-        _ => match Strategy::default() {
-            Strategy::Rolling { max_surge, max_unavailable } => (max_surge, max_unavailable),
-            _ => unreachable!("the default strategy is rolling"),
-        },
-    };
-    rolling::RollingPolicy { replicas, max_surge, max_unavailable, min_ready: service.rollout.min_ready }
 }
 
 fn has_probe(service: &Service) -> bool {

@@ -1,0 +1,80 @@
+//! What gateways saw of each version of a service that is being released.
+
+use super::Engine;
+use plimsoll_control::analysis::Counts;
+use plimsoll_model::{ReplicaId, RevisionId};
+use plimsoll_wire::gateway::{BUCKETS_US, ReplicaFigures};
+use std::collections::BTreeMap;
+
+impl Engine {
+    /// Keeps what a gateway saw since its last answer, for the releases that are judged by it.
+    pub(super) fn sample_releases(&mut self, gateway: &str) {
+        let Some(accepted) = &self.record.remembered.accepted else { return };
+        let Some((figures, former, _)) = self.gateways.last_span(gateway) else { return };
+        for (name, release) in &mut self.releases {
+            let service = accepted.system.services.get(name);
+            let analysed = service.is_some_and(|service| service.rollout.analysis.is_some());
+            if !analysed || !release.memory.is_judging() {
+                continue;
+            }
+            let mut span: BTreeMap<RevisionId, Counts> = BTreeMap::new();
+            for (replica, now) in figures.replicas.iter().filter(|(replica, _)| super::figures::is_of(replica, name)) {
+                let known = replica.parse::<ReplicaId>().ok().and_then(|id| self.replicas.get(&id));
+                let Some(known) = known else { continue };
+                let then = former.replicas.get(replica).cloned().unwrap_or_default();
+                add(span.entry(known.revision.clone()).or_default(), now, &then);
+            }
+            if span.values().any(|counts| counts.requests > 0) {
+                release.spans.push(span);
+            }
+        }
+    }
+
+    /// Whether a release waits for what gateways see.
+    pub(super) fn releases_by_traffic(&self) -> bool {
+        let Some(accepted) = &self.record.remembered.accepted else { return false };
+        self.releases.iter().any(|(name, release)| {
+            let service = accepted.system.services.get(name);
+            release.memory.is_judging() && service.is_some_and(|service| service.rollout.analysis.is_some())
+        })
+    }
+}
+
+/// Adds what a replica did between two answers of a gateway.
+fn add(counts: &mut Counts, now: &ReplicaFigures, then: &ReplicaFigures) {
+    let errors = now.errors.saturating_sub(then.errors);
+    // A request can fail long after it came: in the span in which it fails there may be no other.
+    counts.requests += now.requests.saturating_sub(then.requests).max(errors);
+    counts.errors += errors;
+    for (place, count) in now.latency.iter().enumerate() {
+        let new = count.saturating_sub(then.latency.get(place).copied().unwrap_or(0));
+        if new > 0 {
+            counts.latencies.add(middle(place), new);
+        }
+    }
+}
+
+/// The middle of a bucket in microseconds; what lies beyond them all counts as twice the last bound.
+fn middle(place: usize) -> u64 {
+    let below = place.checked_sub(1).and_then(|before| BUCKETS_US.get(before)).copied().unwrap_or(0);
+    BUCKETS_US.get(place).map_or(below * 2, |above| below.midpoint(*above))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_failure_is_counted_though_no_request_came() {
+        let then = ReplicaFigures { requests: 10, errors: 1, latency: vec![0, 4], ..ReplicaFigures::default() };
+        let now = ReplicaFigures { errors: 3, latency: vec![1, 4, 2], ..then.clone() };
+        let mut counts = Counts::default();
+        add(&mut counts, &now, &then);
+        assert_eq!((counts.requests, counts.errors, counts.latencies.count()), (2, 2, 3));
+    }
+
+    #[test]
+    fn a_bucket_stands_for_its_middle() {
+        assert_eq!((middle(0), middle(1), middle(22)), (50, 150, 20_000_000));
+    }
+}
