@@ -46,12 +46,6 @@ impl World {
         self.until("the ledger is told", || self.ask(self.client.releases())?.ok()).releases
     }
 
-    /// Waits for a line of the ledger.
-    #[track_caller]
-    pub(crate) fn until_line(&self, what: &str) -> Release {
-        self.until(what, || self.ledger().into_iter().find(|line| line.what == what))
-    }
-
     /// Offers a file and does not wait for what becomes of it.
     #[track_caller]
     pub(crate) fn release_detached(&self, yaml: &str) {
