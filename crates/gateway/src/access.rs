@@ -39,9 +39,9 @@ pub(crate) struct Line<'a> {
     pub(crate) route: &'a str,
     /// Its address.
     pub(crate) client: &'a [u8],
-    pub(crate) method: &'a str,
+    pub(crate) method: &'a [u8],
     pub(crate) host: &'a [u8],
-    pub(crate) path: &'a str,
+    pub(crate) path: &'a [u8],
     pub(crate) protocol: &'a str,
     /// 0 when the client went away before there was an answer.
     pub(crate) status: u16,
@@ -162,11 +162,11 @@ fn write_line(out: &mut Vec<u8>, line: &Line<'_>) {
     out.extend_from_slice(b",\"client\":");
     write_text(out, line.client);
     out.extend_from_slice(b",\"method\":");
-    write_text(out, line.method.as_bytes());
+    write_text(out, line.method);
     out.extend_from_slice(b",\"host\":");
     write_text(out, line.host);
     out.extend_from_slice(b",\"path\":");
-    write_text(out, line.path.as_bytes());
+    write_text(out, line.path);
     out.extend_from_slice(b",\"protocol\":");
     write_text(out, line.protocol.as_bytes());
     for (name, number) in
@@ -193,7 +193,7 @@ fn write_line(out: &mut Vec<u8>, line: &Line<'_>) {
     out.extend_from_slice(b"}\n");
 }
 
-fn write_number(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn write_number(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
@@ -237,9 +237,9 @@ mod tests {
             at_us: 5,
             route: "*/",
             client: b"127.0.0.1",
-            method: "GET",
+            method: b"GET",
             host: b"a\x1b[2J\"\xff",
-            path: "/\\\"",
+            path: b"/\\\"",
             protocol: "HTTP/1.1",
             status: 200,
             sent: 3,

@@ -25,9 +25,10 @@ enum Kind {
 }
 
 impl Answer {
-    /// The gateway's own answer; `None` for `visit` if somebody else looks after it (a tunnel).
-    pub(crate) fn own(bytes: Bytes, visit: Option<Box<Visit>>) -> Self {
-        Self { kind: Kind::Whole((!bytes.is_empty()).then_some(bytes)), visit, flight: None }.ended_if_empty()
+    /// The gateway's own answer.
+    pub(crate) fn own(bytes: Bytes, visit: Box<Visit>) -> Self {
+        let kind = Kind::Whole((!bytes.is_empty()).then_some(bytes));
+        Self { kind, visit: Some(visit), flight: None }.ended_if_empty()
     }
 
     /// A replica's answer.
@@ -44,7 +45,7 @@ impl Answer {
 
     fn end(&mut self) {
         if let Some(flight) = self.flight.take() {
-            flight.ended();
+            flight.ended(std::time::Instant::now());
         }
         if let Some(mut visit) = self.visit.take() {
             visit.complete = true;

@@ -3,18 +3,21 @@
 //!
 //! Invariant: whatever happens to a connection, it is counted open until its socket is closed.
 
-use crate::{shared::Shared, worker};
+use crate::{settings::Settings, shared::Shared, worker};
 use futures_util::task::AtomicWaker;
 use http::HeaderValue;
+use plimsoll_control::route::upload;
+use plimsoll_model::Millis;
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    future::poll_fn,
     io,
     net::IpAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
 };
@@ -24,6 +27,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) const TICK_MS: u64 = 250;
 /// How long a connection may stay open without a request.
 const IDLE_TICKS: u32 = 75 * 4;
+/// Whoever is told that it is too slow is closed at the latest so much later.
+const LATE_TICKS: u32 = 2 * 4;
+/// The rate that a client has to keep to while it sends a body: what a modem can.
+const BYTES_PER_SECOND: u64 = 240;
 
 thread_local! {
     static TICK: Cell<u32> = const { Cell::new(0) };
@@ -43,6 +50,13 @@ pub(crate) struct Connection {
     /// Over TLS.
     pub(crate) secure: bool,
     pub(crate) watch: Arc<Watch>,
+}
+
+impl Connection {
+    /// Another request may follow the one that is being served. If not, the client is told so with the answer.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.watch.verdict() == Verdict::Go && !self.shared.draining.load(Relaxed)
+    }
 }
 
 /// What a sweep asks of a connection.
@@ -77,6 +91,15 @@ pub(crate) struct Watch {
     waker: AtomicWaker,
     /// The end of an answer without a length must not look like its right end: reset instead of closing.
     reset: AtomicBool,
+    /// Whoever serves it tells a client that is too slow so, and closes.
+    orderly: AtomicBool,
+    /// The client is too slow.
+    late: AtomicBool,
+    /// The client is waited for, in the midst of a body.
+    awaits_body: AtomicBool,
+    /// For how many ticks that was so with this body, and how many bytes of it came.
+    waited: AtomicU32,
+    body_bytes: AtomicU64,
 }
 
 impl Watch {
@@ -99,6 +122,11 @@ impl Watch {
             verdict: AtomicU8::new(0),
             waker: AtomicWaker::new(),
             reset: AtomicBool::new(false),
+            orderly: AtomicBool::new(false),
+            late: AtomicBool::new(false),
+            awaits_body: AtomicBool::new(false),
+            waited: AtomicU32::new(0),
+            body_bytes: AtomicU64::new(0),
         });
         OPEN.with_borrow_mut(|open| open.insert(number, Arc::clone(&watch)));
         watch
@@ -106,6 +134,34 @@ impl Watch {
 
     pub(crate) fn set_multiplexed(&self) {
         self.multiplexed.store(true, Relaxed);
+    }
+
+    /// From now on [`Watch::is_late`] is looked at.
+    pub(crate) fn set_orderly(&self) {
+        self.orderly.store(true, Relaxed);
+    }
+
+    /// The client takes too long to send the head, or the body, of a request.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late.load(Relaxed)
+    }
+
+    /// Bytes behind a request are the begin of the next head.
+    pub(crate) fn head_begins(&self) {
+        self.in_head.store(true, Relaxed);
+        self.head_since.store(TICK.get(), Relaxed);
+    }
+
+    /// The body of a request begins.
+    pub(crate) fn body_begins(&self) {
+        self.waited.store(0, Relaxed);
+        self.body_bytes.store(0, Relaxed);
+    }
+
+    /// Whether the client is waited for in the midst of a body, of which so many bytes came.
+    pub(crate) fn awaits_body(&self, awaits: bool, bytes: u64) {
+        self.awaits_body.store(awaits, Relaxed);
+        self.body_bytes.store(bytes, Relaxed);
     }
 
     /// The head of a request is complete.
@@ -157,15 +213,50 @@ impl Watch {
         }
     }
 
-    fn sweep(&self, now: u32, head_ticks: u32) {
+    /// The outcome of `work`; `None` if the connection shall be closed before there is one.
+    pub(crate) async fn unless_closed<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        let mut registered = false;
+        poll_fn(|context| {
+            if !registered {
+                // A task's waker stays the same for its whole life.
+                self.wake_on_verdict(context);
+                registered = true;
+            }
+            if self.verdict() == Verdict::Close {
+                return Poll::Ready(None);
+            }
+            work.as_mut().poll(context).map(Some)
+        })
+        .await
+    }
+
+    fn tell_late(&self) {
+        if !self.late.swap(true, Relaxed) {
+            self.waker.wake();
+        }
+    }
+
+    fn sweep(&self, now: u32, head_ticks: u32, body: &upload::Policy) {
         let since = |tick: &AtomicU32| now.wrapping_sub(tick.load(Relaxed));
         if self.busy.load(Relaxed) > 0 {
+            if self.awaits_body.load(Relaxed) {
+                let ticks = self.waited.load(Relaxed).saturating_add(1);
+                self.waited.store(ticks, Relaxed);
+                let waited = Millis(u64::from(ticks) * TICK_MS);
+                if upload::is_too_slow(body, &upload::Seen { waited, bytes: self.body_bytes.load(Relaxed) }) {
+                    self.tell_late();
+                }
+            }
             if since(&self.active) > self.idle_ticks.load(Relaxed) {
                 self.give(2);
             }
         } else if self.in_head.load(Relaxed) {
             if since(&self.head_since) > head_ticks {
-                self.give(2);
+                self.tell_late();
+                if !self.orderly.load(Relaxed) || since(&self.head_since) > head_ticks.saturating_add(LATE_TICKS) {
+                    self.give(2);
+                }
             }
         } else if since(&self.active) > IDLE_TICKS {
             // One tick is enough to close politely; whoever does not leave then is put out.
@@ -180,11 +271,12 @@ pub(crate) fn tick() -> u32 {
 }
 
 /// One tick: looks at all connections of this worker.
-pub(crate) fn sweep(head_ms: u64) {
+pub(crate) fn sweep(settings: &Settings) {
     let now = TICK.get().wrapping_add(1);
     TICK.set(now);
-    let head_ticks = u32::try_from(head_ms / TICK_MS).unwrap_or(u32::MAX);
-    OPEN.with_borrow(|open| open.values().for_each(|watch| watch.sweep(now, head_ticks)));
+    let head_ticks = u32::try_from(settings.head_ms / TICK_MS).unwrap_or(u32::MAX);
+    let body = upload::Policy { grace: Millis(settings.body_grace_ms), bytes_per_second: BYTES_PER_SECOND };
+    OPEN.with_borrow(|open| open.values().for_each(|watch| watch.sweep(now, head_ticks, &body)));
 }
 
 /// Asks the connections of a listener, or of all, to finish.

@@ -1,20 +1,16 @@
-//! Where clients come in: finds out what a connection speaks, and serves it until its end.
-//!
-//! This and [`crate::upstream`] are the only places that name a protocol engine (hyper); everything between works on heads
-//! and bodies, so that another engine can take its place.
+//! Where clients come in: ends TLS, and has a connection served by the engine for what it speaks: [`crate::http1`], or hyper for
+//! HTTP/2 and for what HTTP/1.1 asks of services that speak HTTP/2.
 
 use crate::{
     connection::{Connection, MayReset, Presence, Verdict, Watch, Watched},
     handle,
+    http1::{self, Onward},
     shared::Shared,
     table::Entrance,
     worker::Open,
 };
 use http::HeaderValue;
-use hyper::{
-    server::conn::{http1, http2},
-    service::service_fn,
-};
+use hyper::{server::conn, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{
@@ -27,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 /// Heads longer than this are refused with 431.
 pub(crate) const HEAD_MAX: usize = 64 * 1024;
 /// How HTTP/2 begins, as far as no HTTP/1.1 request can.
-const PREFACE: &[u8] = b"PRI * HTTP/2";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2";
 
 /// Who comes in, and where.
 #[derive(Debug)]
@@ -62,9 +58,7 @@ async fn serve(worker: usize, shared: Arc<Shared>, stream: TcpStream, caller: Ca
     if ends_tls {
         Box::pin(end_tls(stream, presence, connection, head_timeout)).await;
     } else {
-        let begun = time::timeout(head_timeout, begins_http2(&stream));
-        let Some(Ok(Ok(is_http2))) = unless_wanted_closed(&watch, begun).await else { return };
-        speak(presence.over(stream), connection, is_http2).await;
+        speak(presence.over(stream), connection).await;
     }
 }
 
@@ -74,45 +68,36 @@ async fn end_tls(stream: TcpStream, presence: Presence, connection: Arc<Connecti
     let Some(config) = config else { return };
     let accepted = time::timeout(head_timeout, TlsAcceptor::from(config).accept(stream));
     let Some(Ok(Ok(stream))) = unless_wanted_closed(&connection.watch, accepted).await else { return };
-    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    speak(presence.over(stream), connection, is_http2).await;
-}
-
-/// Whether the client begins as HTTP/2 does. Waits for as many bytes as it takes to know.
-async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
-    let mut first = [0; PREFACE.len()];
-    let mut wait = Duration::from_millis(1);
-    loop {
-        let length = stream.peek(&mut first).await?;
-        if length == 0 || first[..length] != PREFACE[..length] {
-            return Ok(false);
-        }
-        if length == PREFACE.len() {
-            return Ok(true);
-        }
-        // The rest of the preface is on its way; the socket stays readable, so it can't be waited for.
-        time::sleep(wait).await;
-        wait = (wait * 2).min(Duration::from_millis(500));
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        return Box::pin(speak_http2(presence.over(stream), connection)).await;
     }
+    speak(presence.over(stream), connection).await;
 }
 
-async fn speak<S>(stream: Watched<S>, connection: Arc<Connection>, is_http2: bool)
+/// HTTP/1.1, as long as it is that.
+async fn speak<S>(stream: Watched<S>, connection: Arc<Connection>)
 where
     S: AsyncRead + AsyncWrite + MayReset + Unpin + Send + 'static,
 {
-    if is_http2 {
-        // Much larger than a connection that speaks HTTP/1.1, which should not pay for it.
-        return Box::pin(speak_http2(stream, connection)).await;
+    // What comes behind is much larger than a connection that speaks HTTP/1.1, which should not pay for it.
+    match http1::serve(stream, Arc::clone(&connection)).await {
+        Some((stream, Onward::Http2)) => Box::pin(speak_http2(stream, connection)).await,
+        Some((stream, Onward::Http1)) => Box::pin(speak_http1(stream, connection)).await,
+        None => {}
     }
+}
+
+async fn speak_http1<S>(stream: S, connection: Arc<Connection>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let watch = Arc::clone(&connection.watch);
-    // Boxed, so that a connection that waits for a request does not keep the memory that one needs.
-    let service = service_fn(move |request| Box::pin(handle::answer(Arc::clone(&connection), request)));
+    let service = service_fn(move |request| handle::answer(Arc::clone(&connection), request));
     let mut server = pin!(
-        http1::Builder::new()
+        conn::http1::Builder::new()
             .max_buf_size(HEAD_MAX)
             .max_header_size(HEAD_MAX)
             .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
     );
     until_verdict(&watch, |context, finish| {
         if finish {
@@ -123,15 +108,15 @@ where
     .await;
 }
 
-async fn speak_http2<S>(stream: Watched<S>, connection: Arc<Connection>)
+async fn speak_http2<S>(stream: S, connection: Arc<Connection>)
 where
-    S: AsyncRead + AsyncWrite + MayReset + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let watch = Arc::clone(&connection.watch);
     watch.set_multiplexed();
     let service = service_fn(move |request| handle::answer(Arc::clone(&connection), request));
     let mut server = pin!(
-        http2::Builder::new(TokioExecutor::new())
+        conn::http2::Builder::new(TokioExecutor::new())
             .max_concurrent_streams(256)
             .max_header_list_size(HEAD_MAX as u32)
             .max_pending_accept_reset_streams(20)

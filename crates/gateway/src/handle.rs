@@ -1,18 +1,20 @@
-//! One request: from its checked head to the head of its answer.
+//! One request of HTTP/2: from its checked head to the head of its answer. What is decided here for HTTP/1.1 too is asked for
+//! by [`crate::http1`].
 
 use crate::{
     answer::Answer,
     connection::Connection,
-    forward::{self, Outgoing},
+    forward::{self, Answered},
     head,
+    outgoing::Outgoing,
     payload::Payload,
     problem::Problem,
     rate,
     table::{Backend, Entrance, Route, Table},
-    trace, upgrade,
+    trace,
+    upstream::Answering,
     visit::Visit,
 };
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{CONNECTION, COOKIE, SET_COOKIE},
@@ -35,11 +37,11 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
     let (shared, version) = (Arc::clone(&connection.shared), request.version());
-    let mut visit = Visit::begin(connection, &request);
+    let mut visit = Visit::of(connection, &request);
     let mut limits = HeaderMap::new();
     let mut response = match respond(&mut visit, request, &mut limits).await {
-        Ok(Outcome::Answered(answered)) => {
-            let (mut head, body) = answered.response.into_parts();
+        Ok(answered) => {
+            let (mut head, body) = answered.answer.into_parts();
             head::strip_hop_by_hop(&mut head.headers);
             // The client's version is the engine's business.
             head.version = http::Version::default();
@@ -50,7 +52,6 @@ pub(crate) async fn answer(
             head.headers.insert(&trace::REQUEST_ID, visit.request_id.clone());
             Response::from_parts(head, Answer::upstream(body, visit, answered.flight))
         }
-        Ok(Outcome::Switched(response)) => return Ok(response.map(|()| Answer::own(Bytes::new(), None))),
         Err(problem) => refuse(visit, &problem),
     };
     if !limits.is_empty() {
@@ -74,16 +75,14 @@ fn refuse(mut visit: Box<Visit>, problem: &Problem) -> Response<Answer> {
     if visit.version == http::Version::HTTP_2 {
         response.headers_mut().remove(http::header::CONNECTION);
     }
-    response.map(|body| Answer::own(body, Some(visit)))
+    response.map(|body| Answer::own(body, visit))
 }
 
-enum Outcome {
-    Answered(forward::Answered),
-    /// The connection speaks something else now.
-    Switched(Response<()>),
-}
-
-async fn respond(visit: &mut Visit, request: Request<Incoming>, limits: &mut HeaderMap) -> Result<Outcome, Problem> {
+async fn respond(
+    visit: &mut Visit,
+    request: Request<Incoming>,
+    limits: &mut HeaderMap,
+) -> Result<Answered<Response<Answering>>, Problem> {
     let connection = Arc::clone(&visit.connection);
     let (route, ingress) = {
         let host = head::check(&request)?;
@@ -91,7 +90,13 @@ async fn respond(visit: &mut Visit, request: Request<Incoming>, limits: &mut Hea
         find_route(&table, &connection, host, request.uri().path())?
     };
     visit.enter(Arc::clone(&route));
-    check_limits(&route, &connection, request.headers(), limits)?;
+    let field = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
+    if let Some(told) = check_limits(&route, &connection, field) {
+        limits.insert(&LIMIT, HeaderValue::from(told.requests));
+        limits.insert(&REMAINING, HeaderValue::from(told.verdict.remaining));
+        limits.insert(&RESET, HeaderValue::from(told.reset_seconds()));
+        told.refusal()?;
+    }
     let Some(backend) = route.backend.clone() else {
         return Err(Problem::shed("no-service", format!("`{}` is not running", route.service)));
     };
@@ -101,15 +106,7 @@ async fn respond(visit: &mut Visit, request: Request<Incoming>, limits: &mut Hea
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).closing());
     }
     connection.watch.allow_idle(backend.limits.idle.0);
-    if head::asks_upgrade(&request) {
-        // Rare, and larger than what every request needs: kept out of each connection's own memory.
-        let upgrade = Box::pin(upgrade::upgrade(visit, backend, request, ingress));
-        return upgrade.await.map(|switched| match switched {
-            upgrade::Upgraded::Switched(response) => Outcome::Switched(response),
-            upgrade::Upgraded::Refused(answered) => Outcome::Answered(answered),
-        });
-    }
-    let own = own_cookie(&backend, request.headers());
+    let own = own_cookie(&backend, request.headers().get_all(COOKIE).iter().map(HeaderValue::as_bytes));
     let mut outgoing = outgoing(visit, request, &backend, ingress);
     if outgoing.idempotent && outgoing.payload.is_small() {
         // Read first, so that it can be sent again.
@@ -117,10 +114,16 @@ async fn respond(visit: &mut Visit, request: Request<Incoming>, limits: &mut Hea
         let payload = mem::replace(&mut outgoing.payload, Payload::Empty);
         outgoing.payload = Box::pin(payload.read_whole()).await.map_err(broken)?;
     }
-    forward::forward(visit, backend, outgoing, own.as_deref()).await.map(Outcome::Answered)
+    forward::forward(visit, backend, &mut outgoing, own.as_deref()).await
 }
 
-fn find_route(table: &Table, connection: &Connection, host: &str, path: &str) -> Result<(Arc<Route>, bool), Problem> {
+/// Where a request goes, and whether it comes from outside.
+pub(crate) fn find_route(
+    table: &Table,
+    connection: &Connection,
+    host: &str,
+    path: &str,
+) -> Result<(Arc<Route>, bool), Problem> {
     match table.listeners.get(&*connection.listener) {
         Some(Entrance::Edge(route)) => Ok((Arc::clone(route), false)),
         // A listener that has just left the table: its connections are served to their end.
@@ -134,47 +137,60 @@ fn find_route(table: &Table, connection: &Connection, host: &str, path: &str) ->
     }
 }
 
-/// Refuses with 429 what a limit does not allow, and tells every client of a limited route how much is left to it.
-fn check_limits(
+/// What a rate limit says of a request.
+pub(crate) struct Told {
+    /// The limit.
+    pub(crate) requests: u32,
+    pub(crate) verdict: Verdict,
+}
+
+impl Told {
+    pub(crate) fn reset_seconds(&self) -> u64 {
+        self.verdict.reset_after_us.div_ceil(1_000_000)
+    }
+
+    /// 429 for what the limit does not allow.
+    pub(crate) fn refusal(&self) -> Result<(), Problem> {
+        if self.verdict.allowed {
+            return Ok(());
+        }
+        let wait = self.verdict.retry_after_us.div_ceil(1_000_000).max(1);
+        let detail = format!("more than {} requests in the time that is allowed for them", self.requests);
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limit", detail);
+        Err(Problem { retry_after: Some(wait), shed: true, ..problem })
+    }
+}
+
+/// Counts a request under the limits of its route; every client of a limited route is told how much is left to it.
+pub(crate) fn check_limits<'a>(
     route: &Route,
     connection: &Connection,
-    headers: &HeaderMap,
-    told: &mut HeaderMap,
-) -> Result<(), Problem> {
+    field: impl Fn(&str) -> Option<&'a [u8]>,
+) -> Option<Told> {
     if route.limits.is_empty() {
-        return Ok(());
+        return None;
     }
     let shared = &connection.shared;
     let now = shared.instant(std::time::Instant::now());
-    let mut tightest: Option<(u32, Verdict)> = None;
+    let mut tightest: Option<Told> = None;
     for (number, limit) in &route.limits {
-        let key = rate::key(&limit.by, connection.peer, headers);
+        let key = rate::key(&limit.by, connection.peer, &field);
         let verdict = shared.rates.decide(*number, limit, key, now);
-        if tightest.is_none_or(|(_, known)| verdict.remaining < known.remaining || !verdict.allowed) {
-            tightest = Some((limit.requests, verdict));
+        if tightest.as_ref().is_none_or(|known| verdict.remaining < known.verdict.remaining || !verdict.allowed) {
+            tightest = Some(Told { requests: limit.requests, verdict });
         }
         if !verdict.allowed {
             break;
         }
     }
-    let Some((requests, verdict)) = tightest else { return Ok(()) };
-    told.insert(&LIMIT, HeaderValue::from(requests));
-    told.insert(&REMAINING, HeaderValue::from(verdict.remaining));
-    told.insert(&RESET, HeaderValue::from(verdict.reset_after_us.div_ceil(1_000_000)));
-    if verdict.allowed {
-        return Ok(());
-    }
-    let wait = verdict.retry_after_us.div_ceil(1_000_000).max(1);
-    let detail = format!("more than {requests} requests in the time that is allowed for them");
-    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limit", detail);
-    Err(Problem { retry_after: Some(wait), shed: true, ..problem })
+    tightest
 }
 
-/// What the client's cookie says of its replica.
-fn own_cookie(backend: &Backend, headers: &HeaderMap) -> Option<String> {
+/// What the client's cookies say of its replica.
+pub(crate) fn own_cookie<'a>(backend: &Backend, mut cookies: impl Iterator<Item = &'a [u8]>) -> Option<String> {
     let name = backend.sticky.as_ref()?;
-    headers.get_all(COOKIE).iter().find_map(|value| {
-        value.to_str().ok()?.split(';').find_map(|pair| {
+    cookies.find_map(|value| {
+        std::str::from_utf8(value).ok()?.split(';').find_map(|pair| {
             let (key, value) = pair.trim().split_once('=')?;
             (key == name).then(|| value.to_owned())
         })
@@ -192,7 +208,7 @@ fn outgoing(visit: &mut Visit, request: Request<Incoming>, backend: &Backend, in
 }
 
 /// Path and query only, as replicas expect it.
-pub(crate) fn origin_form(uri: Uri) -> Uri {
+fn origin_form(uri: Uri) -> Uri {
     if uri.authority().is_none() {
         return uri;
     }

@@ -1,16 +1,19 @@
 //! The head of a request: what is refused before anybody else sees it, and what a replica gets to see of it.
 //!
-//! Framing is the protocol engine's: it refuses contradictory lengths, folded lines, control characters. What it passes is
-//! framed anew towards the replica, so nobody behind the gateway sees a client's own framing.
+//! For HTTP/2; the heads of HTTP/1.1 are read by [`crate::http1`]. Framing is the protocol engine's: it refuses contradictory
+//! lengths, folded lines, control characters. What it passes is framed anew towards the replica, so nobody behind the gateway
+//! sees a client's own framing.
 //!
 //! Invariant: no header that a client sent about who it is (`x-forwarded-*`, `forwarded`, `x-real-ip`) passes the ingress.
 
 use crate::{connection::Connection, problem::Problem};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version,
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING},
 };
 
+/// Why an authority is refused.
+pub(crate) const ODD_HOST: &str = "Host has characters that no host has";
 /// Longer paths (with their query) are refused with 414.
 const URI_MAX: usize = 8 * 1024;
 
@@ -46,19 +49,29 @@ const CLAIMS: [&str; 9] = [
 /// Refuses what no replica shall see; the host (without port) for which the request is.
 pub(crate) fn check<B>(request: &Request<B>) -> Result<&str, Problem> {
     let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+    check_target(request.method().as_str(), path)?;
+    check_framing(request.headers())?;
+    host(request)
+}
+
+/// Refuses methods and paths (with their query) that no replica shall see.
+pub(crate) fn check_target(method: &str, path: &str) -> Result<(), Problem> {
     if path.len() > URI_MAX {
         let detail = format!("the request's path has {} bytes; at most {URI_MAX} are allowed", path.len());
         return Err(Problem::new(StatusCode::URI_TOO_LONG, "uri-too-long", detail).closing());
     }
-    if *request.method() == Method::CONNECT || *request.method() == Method::TRACE {
-        let detail = format!("{} is not served here", request.method());
-        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).closing());
+    if method == "CONNECT" || method == "TRACE" {
+        return Err(
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", format!("{method} is not served here")).closing()
+        );
     }
     if !path.starts_with('/') {
         return Err(Problem::bad_request("path", "the request's path does not begin with `/`"));
     }
-    check_framing(request.headers())?;
-    host(request)
+    if path.contains('#') {
+        return Err(Problem::bad_request("path", "the request's path has a fragment"));
+    }
+    Ok(())
 }
 
 /// The engine has settled how long the body is; what is unusual is refused here all the same.
@@ -91,31 +104,25 @@ fn host<B>(request: &Request<B>) -> Result<&str, Problem> {
     }
     let authority = match (request.uri().authority(), given) {
         (Some(authority), _) => authority.as_str(),
-        (None, Some(host)) => {
-            host.to_str().map_err(|_| Problem::bad_request("host", "Host has characters that no host has"))?
-        }
+        (None, Some(host)) => host.to_str().map_err(|_| Problem::bad_request("host", ODD_HOST))?,
         (None, None) if request.version() == Version::HTTP_10 => "",
         (None, None) => return Err(Problem::bad_request("host", "Host is missing")),
     };
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]%~".contains(&byte);
-    if !authority.bytes().all(fits) {
-        return Err(Problem::bad_request("host", "Host has characters that no host has"));
-    }
+    check_authority(authority)?;
     Ok(without_port(authority))
 }
 
-fn without_port(authority: &str) -> &str {
+/// Refuses an authority (host and port) that could be taken for something else.
+pub(crate) fn check_authority(authority: &str) -> Result<(), Problem> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]%~".contains(&byte);
+    if authority.bytes().all(fits) { Ok(()) } else { Err(Problem::bad_request("host", ODD_HOST)) }
+}
+
+pub(crate) fn without_port(authority: &str) -> &str {
     if authority.starts_with('[') {
         return authority.find(']').map_or(authority, |end| &authority[..=end]);
     }
     authority.split_once(':').map_or(authority, |(host, _)| host)
-}
-
-/// Whether the client asks for another protocol on this connection.
-pub(crate) fn asks_upgrade<B>(request: &Request<B>) -> bool {
-    request.version() == Version::HTTP_11
-        && request.headers().contains_key(UPGRADE)
-        && request.headers().get_all(CONNECTION).iter().any(|value| has_token(value, b"upgrade"))
 }
 
 /// Makes a client's headers those that a replica gets. `uri` is the client's, for the host of an absolute one.

@@ -19,6 +19,9 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
+    /// The kind of one that nobody is told, since nobody is there.
+    pub(crate) const GONE: &'static str = "gone";
+
     pub(crate) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
         Self { status, kind, detail: detail.into(), retry_after: None, shed: false, close: false }
     }

@@ -3,7 +3,6 @@
 //! Invariant: a limit remembers at most [`CLIENTS_MAX`] clients at once; beyond it, those with a full bucket are forgotten
 //! first, and then whoever comes is counted together.
 
-use http::HeaderMap;
 use plimsoll_control::route::limit::{self, Memory, Verdict};
 use plimsoll_model::{
     Instant,
@@ -40,19 +39,23 @@ impl Rates {
     }
 }
 
-/// The key under which a client is counted.
-pub(crate) fn key(by: &LimitBy, client: IpAddr, headers: &HeaderMap) -> u64 {
+/// The key under which a client is counted. `field`: the value of its header field with a name.
+pub(crate) fn key<'a>(by: &LimitBy, client: IpAddr, field: impl Fn(&str) -> Option<&'a [u8]>) -> u64 {
     let hash = |bytes: &[u8]| crate::table::hash(bytes.iter().copied());
     match by {
         LimitBy::Everyone => 1,
-        LimitBy::Header(name) => match headers.get(name.as_str()) {
-            Some(value) => hash(value.as_bytes()),
-            None => key(&LimitBy::Client, client, headers),
+        LimitBy::Header(name) => match field(name) {
+            Some(value) => hash(value),
+            None => by_address(client),
         },
-        LimitBy::Client => match client {
-            IpAddr::V4(address) => hash(&address.octets()),
-            // An IPv6 client has a whole /64 at least.
-            IpAddr::V6(address) => hash(&address.octets()[..8]),
-        },
+        LimitBy::Client => by_address(client),
+    }
+}
+
+fn by_address(client: IpAddr) -> u64 {
+    match client {
+        IpAddr::V4(address) => crate::table::hash(address.octets().into_iter()),
+        // An IPv6 client has a whole /64 at least.
+        IpAddr::V6(address) => crate::table::hash(address.octets().into_iter().take(8)),
     }
 }

@@ -23,6 +23,9 @@ pub(crate) struct Settings {
     pub(crate) upstream_idle_ms: u64,
     /// `PLIMSOLL_HEAD_TIMEOUT_MS`: how long a client may take to send the head of a request. Default 10,000.
     pub(crate) head_ms: u64,
+    /// `PLIMSOLL_BODY_GRACE_MS`: how long a client may be waited for in any case while it sends the body of a request; beyond
+    /// that it has to keep to a rate. Default 10,000.
+    pub(crate) body_grace_ms: u64,
 }
 
 impl Settings {
@@ -35,6 +38,7 @@ impl Settings {
             connections_max: connections_max(),
             upstream_idle_ms: number("PLIMSOLL_UPSTREAM_IDLE_MS").unwrap_or(4000),
             head_ms: number("PLIMSOLL_HEAD_TIMEOUT_MS").map_or(10_000, |ms: u64| ms.max(100)),
+            body_grace_ms: number("PLIMSOLL_BODY_GRACE_MS").unwrap_or(10_000),
         }
     }
 }

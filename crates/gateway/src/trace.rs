@@ -10,34 +10,46 @@ pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id
 /// A longer id of a client's is replaced.
 const REQUEST_ID_MAX: usize = 128;
 
-/// Sets `traceparent` (and removes a `tracestate` that belongs to none), sets `x-request-id`; the id.
-pub(crate) fn mark(headers: &mut HeaderMap) -> HeaderValue {
+/// What marks a request on its way.
+pub(crate) struct Marks {
+    pub(crate) traceparent: [u8; 55],
+    /// The client's trace goes on, and so does its `tracestate`.
+    pub(crate) is_continued: bool,
+    pub(crate) request_id: HeaderValue,
+}
+
+/// The marks of a request whose client sent those values of `traceparent` and `x-request-id`.
+pub(crate) fn marks(parent: Option<&[u8]>, request_id: Option<&[u8]>) -> Marks {
     let span = hex(draw());
-    let mut text = [0u8; 55];
-    text.copy_from_slice(b"00-00000000000000000000000000000000-0000000000000000-01");
-    match headers.get(&TRACEPARENT).map(HeaderValue::as_bytes).filter(|value| is_valid(value)) {
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
+    let parent = parent.filter(|value| is_valid(value));
+    match parent {
         // A later version may have more behind the flags; what we know of it is the same.
         Some(parent) => text[3..].copy_from_slice(&parent[3..55]),
         None => {
-            headers.remove(&TRACESTATE);
             text[3..19].copy_from_slice(&hex(draw()));
             text[19..35].copy_from_slice(&hex(draw() | 1));
         }
     }
     text[36..52].copy_from_slice(&span);
-    let trace = HeaderValue::from_bytes(&text[3..35]);
-    if let Ok(value) = HeaderValue::from_bytes(&text) {
+    let given = request_id
+        .filter(|value| (1..=REQUEST_ID_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic));
+    let id = HeaderValue::from_bytes(given.unwrap_or(&text[3..35])).unwrap_or_else(|_| HeaderValue::from_static("-"));
+    Marks { traceparent: text, is_continued: parent.is_some(), request_id: id }
+}
+
+/// Sets `traceparent` (and removes a `tracestate` that belongs to none), sets `x-request-id`; the id.
+pub(crate) fn mark(headers: &mut HeaderMap) -> HeaderValue {
+    let value = |name| headers.get(name).map(HeaderValue::as_bytes);
+    let marks = marks(value(&TRACEPARENT), value(&REQUEST_ID));
+    if !marks.is_continued {
+        headers.remove(&TRACESTATE);
+    }
+    if let Ok(value) = HeaderValue::from_bytes(&marks.traceparent) {
         headers.insert(&TRACEPARENT, value);
     }
-    let given = headers.get(&REQUEST_ID).filter(|value| {
-        (1..=REQUEST_ID_MAX).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
-    });
-    if let Some(id) = given {
-        return id.clone();
-    }
-    let id = trace.unwrap_or_else(|_| HeaderValue::from_static("-"));
-    headers.insert(&REQUEST_ID, id.clone());
-    id
+    headers.insert(&REQUEST_ID, marks.request_id.clone());
+    marks.request_id
 }
 
 fn is_valid(value: &[u8]) -> bool {

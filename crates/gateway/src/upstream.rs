@@ -1,4 +1,5 @@
-//! The way to a replica: connections of a worker's own, and one exchange of request and answer on them.
+//! The way to a replica for a client that speaks HTTP/2: connections of a worker's own, and one exchange of request and answer
+//! on them. Clients that speak HTTP/1.1 go by [`crate::http1`].
 //!
 //! A connection is driven by the request that uses it, in that request's own task: no task and no channel between threads.
 //! While it is idle nobody drives it; whether the replica has closed it is seen when it is taken again.
@@ -45,9 +46,24 @@ pub(crate) enum Failure {
     /// The time was over.
     TimedOut,
     /// What came is no answer.
-    Nonsense(hyper::Error),
+    Nonsense(String),
     /// The request's body could not be had, or was too long: not the replica's fault.
     Body,
+    /// The gateway has no descriptor for a connection.
+    Exhausted,
+    /// The client went away.
+    Gone,
+    /// The client sends its body too slowly.
+    Slow,
+    /// The framing of the client's body is wrong.
+    Framing(&'static str),
+}
+
+impl Failure {
+    /// Whether it tells something about the replica.
+    pub(crate) fn is_the_replicas(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Closed | Self::TimedOut | Self::Nonsense(_))
+    }
 }
 
 /// A failure, and the request if it was certainly not sent.
@@ -76,13 +92,28 @@ impl Link {
 /// # Errors
 /// Refused, unreachable, no descriptors, or not within `timeout`.
 pub(crate) async fn dial(endpoint: &Endpoint, timeout: Duration) -> Result<TcpStream, Failure> {
-    let stream = match time::timeout(timeout, TcpStream::connect(endpoint.address)).await {
-        Ok(connected) => connected.map_err(Failure::Refused)?,
+    let connect = || time::timeout(timeout, TcpStream::connect(endpoint.address));
+    let mut connected = connect().await;
+    if matches!(&connected, Ok(Err(error)) if is_exhausted(error)) {
+        // Connections that wait for a request give way to one that has one.
+        crate::http1::close_idle();
+        connected = connect().await;
+    }
+    let stream = match connected {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) if is_exhausted(&error) => return Err(Failure::Exhausted),
+        Ok(Err(error)) => return Err(Failure::Refused(error)),
         Err(_) => return Err(Failure::Refused(io::ErrorKind::TimedOut.into())),
     };
     // A connection without it works, only slower.
     let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// A new connection that speaks HTTP/1.1.
@@ -92,7 +123,7 @@ pub(crate) async fn link(endpoint: &Endpoint, timeout: Duration) -> Result<Box<L
         .max_buf_size(HEAD_MAX)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(Failure::Nonsense)?;
+        .map_err(|error| Failure::Nonsense(error.to_string()))?;
     Ok(Box::new(Link { sender, connection }))
 }
 
@@ -155,7 +186,7 @@ pub(crate) async fn link_http2(endpoint: &Endpoint, timeout: Duration) -> Result
         .initial_connection_window_size(1 << 20)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(Failure::Nonsense)?;
+        .map_err(|error| Failure::Nonsense(error.to_string()))?;
     // How it ends is told to each request on it.
     tokio::spawn(async move { drop(connection.await) });
     Ok(sender)
@@ -189,7 +220,7 @@ fn failure_of(error: hyper::Error, meter: Option<&Meter>) -> Failure {
     if meter.is_some_and(|meter| meter.over.load(Relaxed) || meter.broken.load(Relaxed)) {
         Failure::Body
     } else if error.is_parse() {
-        Failure::Nonsense(error)
+        Failure::Nonsense(error.to_string())
     } else {
         Failure::Closed
     }

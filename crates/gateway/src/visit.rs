@@ -6,7 +6,7 @@ use crate::{
     live::{ReplicaLive, ServiceLive, bump},
     table::Route,
 };
-use http::{HeaderValue, Method, Request, Uri, Version, header::HOST};
+use http::{HeaderValue, Request, Version, header::HOST};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
@@ -17,11 +17,11 @@ use std::{
 pub(crate) struct Visit {
     pub(crate) connection: Arc<Connection>,
     pub(crate) started: Instant,
+    /// `None`: when it is dropped.
+    pub(crate) ended: Option<Instant>,
     pub(crate) route: Option<Arc<Route>>,
     pub(crate) version: Version,
-    method: Method,
-    uri: Uri,
-    host: Option<HeaderValue>,
+    asked: Asked,
     pub(crate) request_id: HeaderValue,
     /// 0 until there is an answer.
     pub(crate) status: u16,
@@ -34,20 +34,48 @@ pub(crate) struct Visit {
     pub(crate) complete: bool,
     /// Why it was refused.
     pub(crate) reason: Option<&'static str>,
-    /// Another visit counts and logs this request.
-    silent: bool,
+}
+
+/// What was asked for: method, host and path behind each other, for the log.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    text: Vec<u8>,
+    method: usize,
+    host: usize,
+}
+
+impl Asked {
+    pub(crate) fn new(method: &[u8], host: &[u8], path: &[u8]) -> Self {
+        let mut text = Vec::with_capacity(method.len() + host.len() + path.len());
+        for part in [method, host, path] {
+            text.extend_from_slice(part);
+        }
+        Self { text, method: method.len(), host: method.len() + host.len() }
+    }
+
+    fn of<B>(request: &Request<B>) -> Self {
+        let host = match (request.uri().authority(), request.headers().get(HOST)) {
+            (Some(authority), _) => authority.as_str().as_bytes(),
+            (None, host) => host.map_or(&b""[..], HeaderValue::as_bytes),
+        };
+        let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+        Self::new(request.method().as_str().as_bytes(), host, path.as_bytes())
+    }
 }
 
 impl Visit {
-    pub(crate) fn begin<B>(connection: Arc<Connection>, request: &Request<B>) -> Box<Self> {
+    pub(crate) fn of<B>(connection: Arc<Connection>, request: &Request<B>) -> Box<Self> {
+        Self::begin(connection, Asked::of(request), request.version())
+    }
+
+    pub(crate) fn begin(connection: Arc<Connection>, asked: Asked, version: Version) -> Box<Self> {
         connection.watch.request_begins();
         Box::new(Self {
             started: Instant::now(),
+            ended: None,
             route: None,
-            version: request.version(),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            host: request.headers().get(HOST).cloned(),
+            version,
+            asked,
             request_id: HeaderValue::from_static("-"),
             status: 0,
             sent: 0,
@@ -55,31 +83,8 @@ impl Visit {
             replica: None,
             complete: false,
             reason: None,
-            silent: false,
             connection,
         })
-    }
-
-    /// Takes the request away, for a task that sees to its end; what is left here counts nothing.
-    pub(crate) fn take(&mut self) -> Box<Self> {
-        let rest = Self {
-            connection: Arc::clone(&self.connection),
-            started: self.started,
-            route: None,
-            version: self.version,
-            method: Method::GET,
-            uri: Uri::default(),
-            host: None,
-            request_id: self.request_id.clone(),
-            status: 0,
-            sent: 0,
-            tries: 0,
-            replica: None,
-            complete: false,
-            reason: None,
-            silent: true,
-        };
-        Box::new(std::mem::replace(self, rest))
     }
 
     /// It goes this way.
@@ -109,12 +114,9 @@ impl Visit {
             at_us: shared.instant(self.started).0,
             route: self.route.as_ref().map_or("-", |route| route.live.name.as_str()),
             client: self.connection.peer_value.as_bytes(),
-            method: self.method.as_str(),
-            host: self.uri.authority().map_or_else(
-                || self.host.as_ref().map_or(&b""[..], HeaderValue::as_bytes),
-                |authority| authority.as_str().as_bytes(),
-            ),
-            path: self.uri.path_and_query().map_or("", |path| path.as_str()),
+            method: &self.asked.text[..self.asked.method],
+            host: &self.asked.text[self.asked.method..self.asked.host],
+            path: &self.asked.text[self.asked.host..],
             protocol: match self.version {
                 Version::HTTP_2 => "HTTP/2",
                 Version::HTTP_10 => "HTTP/1.0",
@@ -134,11 +136,8 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        if self.silent {
-            return;
-        }
         self.connection.watch.request_ends();
-        let micros = micros(self.started);
+        let micros = micros(self.started, self.ended.unwrap_or_else(Instant::now));
         if let Some(route) = &self.route {
             let shard = &route.live.shards[self.connection.worker];
             if let Some(class) = shard.statuses.get(usize::from(self.status / 100).wrapping_sub(1)) {
@@ -160,16 +159,16 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    pub(crate) fn begin(live: &Arc<ReplicaLive>, service: &Arc<ServiceLive>, worker: usize) -> Self {
+    pub(crate) fn begin(live: &Arc<ReplicaLive>, service: &Arc<ServiceLive>, worker: usize, now: Instant) -> Self {
         live.in_flight.fetch_add(1, Relaxed);
         service.in_flight.fetch_add(1, Relaxed);
         bump(&live.shards[worker].requests, 1);
-        Self { live: Arc::clone(live), service: Arc::clone(service), worker, started: Instant::now() }
+        Self { live: Arc::clone(live), service: Arc::clone(service), worker, started: now }
     }
 
     /// The head of the answer is there. Whether it counts as a failure of the replica.
-    pub(crate) fn head_came(&self, status: u16) -> bool {
-        self.live.note_latency(micros(self.started));
+    pub(crate) fn head_came(&self, status: u16, now: Instant) -> bool {
+        self.live.note_latency(micros(self.started, now));
         if status >= 500 {
             bump(&self.live.shards[self.worker].errors, 1);
         }
@@ -190,8 +189,8 @@ impl Flight {
     }
 
     /// The answer has reached its end.
-    pub(crate) fn ended(&self) {
-        self.live.shards[self.worker].latency.count(micros(self.started));
+    pub(crate) fn ended(&self, now: Instant) {
+        self.live.shards[self.worker].latency.count(micros(self.started, now));
     }
 }
 
@@ -202,6 +201,6 @@ impl Drop for Flight {
     }
 }
 
-fn micros(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+fn micros(since: Instant, now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(since).as_micros()).unwrap_or(u64::MAX)
 }

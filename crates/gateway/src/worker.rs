@@ -7,7 +7,7 @@
 
 mod accept;
 
-use crate::{connection, entrance, shared::Shared, upstream};
+use crate::{connection, entrance, http1, shared::Shared, upstream};
 use std::{
     collections::BTreeMap,
     io,
@@ -177,8 +177,9 @@ impl Worker {
     }
 
     fn sweep(&self) {
-        connection::sweep(self.shared.settings.head_ms);
+        connection::sweep(&self.shared.settings);
         upstream::pool::sweep(self.shared.settings.upstream_idle_ms);
+        http1::sweep(self.shared.settings.upstream_idle_ms);
         self.shared.log.flush(self.shared.instant(std::time::Instant::now()).0);
     }
 
