@@ -14,6 +14,8 @@ mod lifecycle;
 mod retries;
 mod routing;
 mod shedding;
+mod slow;
+mod smuggling;
 mod world;
 
 /// Not a test: the process of the gateway (and of replicas) that tests start. See [`world`].

@@ -184,6 +184,13 @@ impl World {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// What it holds in memory now.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.lock().unwrap().id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Whether it has ended, and well.
     pub(crate) fn ended(&self) -> Option<bool> {
         self.child.lock().unwrap().try_wait().unwrap().map(|status| status.success())
