@@ -167,6 +167,7 @@ impl Watch {
     /// The head of a request is complete.
     pub(crate) fn request_begins(&self) {
         self.in_head.store(false, Relaxed);
+        self.late.store(false, Relaxed);
         self.busy.store(self.busy.load(Relaxed) + 1, Relaxed);
     }
 

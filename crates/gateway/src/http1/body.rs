@@ -282,6 +282,44 @@ mod tests {
         check(&format!("0\r\nX: {}\r\n\r\n", "x".repeat(9000)), Err("wrong"));
     }
 
+    /// What comes of a body that is given in pieces of that size: its data and what is left; `None` if it is refused.
+    fn outcome(text: &[u8], piece: usize) -> Option<(Vec<u8>, usize, bool)> {
+        let mut decoder = Decoder::new(Framing::Chunked);
+        let (mut got, mut used) = (Vec::new(), 0);
+        for part in text.chunks(piece) {
+            let mut part = part.to_vec();
+            let decoded = decoder.decode(&mut part).ok()?;
+            got.extend_from_slice(&part[decoded.data]);
+            used += decoded.used;
+        }
+        Some((got, used, decoder.is_done()))
+    }
+
+    #[test]
+    fn where_a_body_is_cut_on_its_way_changes_nothing() {
+        let mut state = 1u64;
+        let mut below = |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % bound
+        };
+        let good = b"4\r\nabcd\r\nA;x=\"y\"\r\n0123456789\r\n1\r\nz\r\n0\r\nX: 1\r\nY: 2\r\n\r\nGET / HTTP/1.1";
+        for round in 0..20_000 {
+            let mut text = good.to_vec();
+            for _ in 0..below(3) {
+                let at = below(text.len());
+                match below(3) {
+                    0 => text[at] = b"\r\n0159aF;: \0\xff"[below(14)],
+                    1 => text.insert(at, b"\r\n0159aF;: \0\xff"[below(14)]),
+                    _ => drop(text.remove(at)),
+                }
+            }
+            let whole = outcome(&text, text.len());
+            for piece in [1, 2, 5] {
+                assert_eq!(outcome(&text, piece), whole, "round {round}: {}", text.escape_ascii());
+            }
+        }
+    }
+
     #[test]
     fn a_length_is_counted_and_a_close_ends_only_what_has_none() {
         let mut decoder = Decoder::new(Framing::Length(5));

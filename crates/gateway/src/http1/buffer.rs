@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 /// The usual size: a head and a small body fit, and a large body passes in pieces that are worth a system call.
 pub(super) const SIZE: usize = 16 * 1024;
+/// A few bytes that wait for more are moved to where they take no more than they need: many clients may begin and not go on.
+const FEW: usize = 1024;
 /// Unused buffers that a worker keeps: 2 MiB.
 const SPARE_MAX: usize = 128;
 
@@ -58,14 +60,20 @@ impl Buffer {
         if !self.is_empty() || self.bytes.is_empty() {
             return;
         }
-        let bytes = std::mem::take(&mut self.bytes);
-        // The worker's thread may be ending already.
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if bytes.len() == SIZE && spare.len() < SPARE_MAX {
-                spare.push(bytes);
-            }
-        });
+        give_back(std::mem::take(&mut self.bytes));
+    }
+
+    /// Nothing more comes for now: holds no more memory than it needs.
+    fn settle(&mut self) {
+        if self.is_empty() {
+            return self.release();
+        }
+        if self.len() <= FEW && self.bytes.len() >= SIZE {
+            let mut few = vec![0; self.len().next_power_of_two().max(128)];
+            few[..self.len()].copy_from_slice(self.filled());
+            (self.start, self.end) = (0, self.len());
+            give_back(std::mem::replace(&mut self.bytes, few));
+        }
     }
 
     /// Room for more bytes, as long as there are less than `most`.
@@ -96,12 +104,22 @@ impl Buffer {
         let polled = Pin::new(from).poll_read(context, &mut room);
         let count = room.filled().len();
         if polled.is_pending() {
-            self.release();
+            self.settle();
         }
         ready!(polled)?;
         self.end += count;
         Poll::Ready(Ok(count))
     }
+}
+
+fn give_back(bytes: Vec<u8>) {
+    // The worker's thread may be ending already.
+    let _ = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if bytes.len() == SIZE && spare.len() < SPARE_MAX {
+            spare.push(bytes);
+        }
+    });
 }
 
 impl Drop for Buffer {
@@ -132,6 +150,20 @@ mod tests {
         assert_eq!((fill(&mut buffer, &many, 2 * SIZE), buffer.len()), (0, 2 * SIZE));
         buffer.consume(10);
         assert_eq!((fill(&mut buffer, &many, 2 * SIZE), buffer.len()), (10, 2 * SIZE));
+    }
+
+    #[test]
+    fn a_few_bytes_hold_little_and_more_find_room() {
+        let mut buffer = Buffer::default();
+        fill(&mut buffer, b"abc", 4 * SIZE);
+        buffer.settle();
+        assert_eq!((buffer.filled(), buffer.bytes.len()), (&b"abc"[..], 128));
+        let mut more = vec![b'd'; 1000];
+        while !more.is_empty() {
+            let count = fill(&mut buffer, &more, 4 * SIZE);
+            more.drain(..count);
+        }
+        assert_eq!((buffer.len(), &buffer.filled()[..5]), (1003, &b"abcdd"[..]));
     }
 
     #[test]

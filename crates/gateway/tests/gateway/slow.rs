@@ -1,12 +1,12 @@
 //! Clients that send or read so slowly that they only hold what others need, and floods that cost their sender little.
 //!
-//! `PLIMSOLL_SLOW_CLIENTS` (default 200) says how many there are at once.
+//! There are 200 at once, and N times as many with `PLIMSOLL_SOAK=N` (`scripts/soak`).
 
 use crate::{
     backend::Backend,
     client::{Client, Load, get},
     edges::{ask, http2},
-    world::{Start, World, serving_with, until},
+    world::{Start, World, serving_with, times, until},
 };
 use bytes::Bytes;
 use http::Response;
@@ -18,9 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
-fn clients() -> usize {
-    std::env::var("PLIMSOLL_SLOW_CLIENTS").map_or(200, |count| count.parse().unwrap())
-}
+const CLIENTS: usize = 200;
 
 fn after(name: &'static str, ms: u64) -> Start {
     Start { environment: vec![(name, ms.to_string())], ..Start::default() }
@@ -54,7 +52,7 @@ async fn heads_that_come_byte_by_byte_are_cut_and_hold_little() {
     let (world, address) = serving_with(after("PLIMSOLL_HEAD_TIMEOUT_MS", 1000), &backend).await;
     let load = Load::start(address, 2, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut slow = JoinSet::new();
-    for _ in 0..clients() {
+    for _ in 0..times(CLIENTS) {
         slow.spawn(drip(address, "GET / HTTP/1.1\r\nHost: a\r\nX: ".into(), "x"));
     }
     world.told("they are there", |figures| figures.connections > 2).await;
@@ -109,7 +107,7 @@ async fn clients_that_do_not_read_hold_one_buffer_and_stop_nobody() {
     .await;
     let (world, address) = World::serving(&[&backend]).await;
     assert_eq!(get(address, "/").await.status(), 200);
-    let (before, count) = (world.memory_kib(), clients().min(900));
+    let (before, count) = (world.memory_kib(), times(CLIENTS));
     let mut slow = Vec::new();
     for _ in 0..count {
         let mut client = Client::connect(address).await;

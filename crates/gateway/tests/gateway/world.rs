@@ -33,6 +33,11 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// How often something is repeated: `usual`, or more with `PLIMSOLL_SOAK`.
+pub(crate) fn times(usual: usize) -> usize {
+    usual * std::env::var("PLIMSOLL_SOAK").map_or(1, |times| times.parse().unwrap())
+}
+
 /// One gateway and its keeper. All of it ends when it is dropped.
 pub(crate) struct World {
     pub(crate) keeper: Arc<Keeper>,

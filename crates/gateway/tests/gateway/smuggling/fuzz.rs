@@ -1,11 +1,11 @@
 //! Requests with random damage. Whatever a replica takes for a request, the gateway has taken for one too.
 //!
-//! `PLIMSOLL_FUZZ_REQUESTS` (default 300) says how many, `PLIMSOLL_FUZZ_SEED` which.
+//! `PLIMSOLL_SOAK=N` sends N times as many (`scripts/soak`), `PLIMSOLL_SEED` others.
 
 use super::{NEXT, Recorder, SMUGGLED};
 use crate::{
     client::{Client, get},
-    world::{Start, serving_with, until},
+    world::{Start, serving_with, times, until},
 };
 use std::collections::BTreeMap;
 
@@ -78,20 +78,16 @@ fn request(random: &mut Random, number: usize) -> Vec<u8> {
     bytes
 }
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap())
-}
-
 #[tokio::test]
 async fn a_replica_sees_no_request_that_the_gateway_does_not() {
-    let (count, seed) = (setting("PLIMSOLL_FUZZ_REQUESTS", 300), setting("PLIMSOLL_FUZZ_SEED", 1));
+    let seed = std::env::var("PLIMSOLL_SEED").map_or(1, |seed| seed.parse().unwrap());
     let mut random = Random(seed);
     let recorder = Recorder::start().await;
     let rate = ("PLIMSOLL_ACCESS_LOG_RATE", "100000000".to_owned());
     let start = Start { environment: vec![rate], ..Start::default() };
     let (world, address) = serving_with(start, &recorder.backend).await;
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for number in 0..usize::try_from(count).unwrap() {
+    for number in 0..times(300) {
         let mut bytes = request(&mut random, number);
         bytes.extend_from_slice(NEXT.as_bytes());
         let mut client = Client::connect(address).await;
