@@ -308,8 +308,8 @@ mod tests {
             for _ in 0..below(3) {
                 let at = below(text.len());
                 match below(3) {
-                    0 => text[at] = b"\r\n0159aF;: \0\xff"[below(14)],
-                    1 => text.insert(at, b"\r\n0159aF;: \0\xff"[below(14)]),
+                    0 => text[at] = b"\r\n0159aF;: \0\xff"[below(13)],
+                    1 => text.insert(at, b"\r\n0159aF;: \0\xff"[below(13)]),
                     _ => drop(text.remove(at)),
                 }
             }
