@@ -8,6 +8,7 @@
 
 pub mod breaker;
 pub mod extract;
+pub mod fault;
 pub mod idempotency;
 pub mod keyvalue;
 pub mod logs;

@@ -4,6 +4,7 @@
 //! listener closed → requests in flight end, idle connections are closed → done. Invariant: a request whose first
 //! byte was read before the listener closed is answered, unless it outlives `drain_max`.
 
+use crate::fault::Fault;
 use crate::service::FastPath;
 use axum::{Router, body::Body};
 use futures_util::FutureExt;
@@ -23,10 +24,16 @@ use tower::ServiceExt;
 pub(crate) struct App {
     pub(crate) router: Router,
     pub(crate) fast: Option<FastPath>,
+    pub(crate) fault: Option<Fault>,
 }
 
 impl App {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        if let Some(fault) = self.fault
+            && let Some(answer) = fault.befall(request.uri().path()).await
+        {
+            return Ok(answer);
+        }
         if let Some(fast) = &self.fast
             && let Some(answer) = fast(&request)
         {

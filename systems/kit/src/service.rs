@@ -110,6 +110,9 @@ impl Service {
         let fail = |why| ServeError { act: "tell the address".into(), why };
         let address = listener.local_addr().map_err(fail)?;
         tracing::info!(service = self.settings.name, %address, pid = std::process::id(), "listening");
+        if let Some(fault) = self.settings.fault {
+            tracing::warn!(errors = %fault.errors, delay_ms = fault.delay.as_millis(), "this version fails on purpose");
+        }
         let drain = Drain { delay: self.settings.drain_delay, max: self.settings.drain_max };
         let readiness = self.readiness.clone();
         serve_until(listener, self.app(), stop, move || readiness.stop(), drain).await;
@@ -136,7 +139,7 @@ impl Service {
             .fallback(|| async { Problem::not_found("There is nothing at this address.") })
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(middleware::from_fn_with_state(observer, observe));
-        App { router, fast: self.fast }
+        App { router, fast: self.fast, fault: self.settings.fault }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a value made up for a missing or malformed variable never leaves [`read`].
 
+use crate::fault::Fault;
 use std::{fmt, net::IpAddr, net::Ipv4Addr, str::FromStr, time::Duration};
 
 /// One variable that is missing or cannot be understood.
@@ -120,6 +121,8 @@ pub struct ServerSettings {
     pub drain_max: Duration,
     /// Longest a request may take before it is answered 503 (`REQUEST_MAX_MS`, default 60 s).
     pub request_max: Duration,
+    /// How it fails on purpose (`FAULT_ERRORS`, `FAULT_DELAY_MS`, default not at all).
+    pub fault: Option<Fault>,
 }
 
 impl ServerSettings {
@@ -135,6 +138,7 @@ impl ServerSettings {
             drain_delay: environment.millis("DRAIN_DELAY_MS", Duration::ZERO),
             drain_max: environment.millis("DRAIN_MAX_MS", Duration::from_secs(30)),
             request_max: environment.millis("REQUEST_MAX_MS", Duration::from_secs(60)),
+            fault: Fault::read(environment),
         }
     }
 }

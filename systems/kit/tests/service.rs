@@ -145,3 +145,21 @@ async fn a_stop_lets_requests_in_flight_end() {
     assert_eq!((answer.status, &*answer.body), (StatusCode::OK, &b"done"[..]));
     running.served.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_fault_on_purpose_spares_probes_and_fails_its_share() {
+    let routes = || Router::new().route("/thing", get(|| async { "thing" }));
+    let all =
+        Running::start(routes(), Readiness::default(), &[("FAULT_ERRORS", "100%"), ("FAULT_DELAY_MS", "1")]).await;
+    is_problem(&all.get("/thing").await, 500, "fault");
+    for probe in ["/health", "/ready", "/metrics"] {
+        assert_eq!(all.get(probe).await.status, StatusCode::OK, "{probe}");
+    }
+    let some = Running::start(routes(), Readiness::default(), &[("FAULT_ERRORS", "50%")]).await;
+    let mut failed = 0;
+    for _ in 0..200 {
+        failed += u32::from(some.get("/thing").await.status == StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    // 200 throws of a coin lie outside of this about once in 10^15 runs.
+    assert!((40..=160).contains(&failed), "{failed} of 200 failed");
+}
