@@ -93,8 +93,23 @@ pub enum Kind {
     },
     /// A release is taken back within a time.
     Rollback {
-        /// At most.
+        /// The service; `None` is the one behind the first path of the ingress.
+        #[serde(default)]
+        service: Option<String>,
+        /// From the command, or from the verdict on a bad version, until all traffic goes to the old one. At most.
         max: Millis,
+        /// Variables that make a version bad on purpose, so that its analysis has to send it back. Empty: a good version
+        /// is gone back from by command.
+        #[serde(default)]
+        bad: BTreeMap<String, String>,
+    },
+    /// Releases under load cost no request.
+    Releases {
+        /// The service; `None` is the one behind the first path of the ingress.
+        #[serde(default)]
+        service: Option<String>,
+        /// How many, one after the other.
+        count: u32,
     },
     /// It costs no more than so much.
     Cost {
@@ -122,6 +137,7 @@ impl Kind {
             Self::RecoveryPoint { .. } => "recoveryPoint",
             Self::RecoveryTime { .. } => "recoveryTime",
             Self::Rollback { .. } => "rollback",
+            Self::Releases { .. } => "releases",
             Self::Cost { .. } => "cost",
         }
     }

@@ -7,6 +7,8 @@ pub(crate) mod availability;
 pub(crate) mod concurrency;
 pub(crate) mod failover;
 pub(crate) mod latency;
+pub(crate) mod releases;
+pub(crate) mod rollback;
 pub(crate) mod survival;
 pub(crate) mod throughput;
 

@@ -11,6 +11,10 @@ use plimsoll_model::Millis;
 use crate::proof::{Judgement, Verdict, time};
 use crate::sample::{failure_rate_below, percentile_name, requests_for_percentile, requests_for_rate};
 
+mod release;
+
+pub(crate) use release::{ReleasesSeen, RollbackSeen, SentBack, releases, rollback};
+
 /// Why a bad figure proves nothing when the generator was late.
 const LIMITED: &str = "the load generator itself got too little CPU, so bad figures may be its own";
 /// What to do about that.

@@ -16,7 +16,7 @@ use crate::prove::Options;
 /// How often the status is looked at while something is waited for. Times that depend on it are known to this much.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 /// How often it's looked at while nothing is measured, so that the engine has peace.
-const LOOK_CALMLY: Duration = Duration::from_millis(100);
+pub(crate) const LOOK_CALMLY: Duration = Duration::from_millis(100);
 /// A replica that was ready for this long is replaced at once when it dies; a younger one may be backed off from.
 const OLD_ENOUGH: Duration = Duration::from_secs(11);
 

@@ -22,6 +22,7 @@
 //! A bad figure that the load generator itself may have caused makes a promise *unproven*, not *broken*.
 
 mod chart;
+mod drill;
 mod experiments;
 mod judge;
 mod lab;

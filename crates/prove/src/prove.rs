@@ -6,7 +6,9 @@ use plimsoll_api::{Client, ClientError};
 use plimsoll_model::promise::{Kind, Promise};
 use plimsoll_model::system::Target;
 
-use crate::experiments::{autoscale, availability, concurrency, failover, latency, survival, throughput};
+use crate::experiments::{
+    autoscale, availability, concurrency, failover, latency, releases, rollback, survival, throughput,
+};
 use crate::lab::Lab;
 use crate::proof::{Proof, Shown, Unproven, Verdict};
 use crate::report::Report;
@@ -108,7 +110,7 @@ pub async fn prove(client: Client, options: Options, mut tell: impl FnMut(Step<'
         }
         tell(Step::Begins { promise: name, kind: promise.kind.name() });
         let began = Instant::now();
-        let shown = experiment(&lab, promise).await;
+        let shown = experiment(&lab, name, promise).await;
         let proof = proof(name, promise, shown, began.elapsed());
         tell(Step::Ends(&proof));
         report.proofs.push(proof);
@@ -126,7 +128,9 @@ fn harm(kind: &Kind) -> u8 {
         Kind::Failover { .. } => 3,
         Kind::Availability { .. } => 4,
         Kind::Survival { .. } => 5,
-        Kind::RecoveryPoint { .. } | Kind::RecoveryTime { .. } | Kind::Rollback { .. } | Kind::Cost { .. } => 6,
+        Kind::Releases { .. } => 6,
+        Kind::Rollback { .. } => 7,
+        Kind::RecoveryPoint { .. } | Kind::RecoveryTime { .. } | Kind::Cost { .. } => 8,
     }
 }
 
@@ -144,7 +148,7 @@ fn production(environment: Option<&str>, observed: &Target, written: &Target) ->
     cluster.then(|| "a Kubernetes target".to_owned())
 }
 
-async fn experiment(lab: &Lab, promise: &Promise) -> Result<Shown, Unproven> {
+async fn experiment(lab: &Lab, name: &str, promise: &Promise) -> Result<Shown, Unproven> {
     match &promise.kind {
         Kind::Latency { route, percentiles } => latency::run(lab, promise, route, percentiles).await,
         Kind::Throughput { route, rate } => throughput::run(lab, promise, route, *rate).await,
@@ -159,7 +163,12 @@ async fn experiment(lab: &Lab, promise: &Promise) -> Result<Shown, Unproven> {
             let step = autoscale::Step { route: route.as_deref(), times: *times, latency: *latency, max: *max };
             autoscale::run(lab, promise, &step).await
         }
-        Kind::RecoveryPoint { .. } | Kind::RecoveryTime { .. } | Kind::Rollback { .. } | Kind::Cost { .. } => {
+        Kind::Releases { service, count } => releases::run(lab, promise, (name, service.as_deref()), *count).await,
+        Kind::Rollback { service, max, bad } => {
+            let wanted = rollback::Wanted { name, service: service.as_deref(), max: max.as_duration(), bad };
+            rollback::run(lab, promise, wanted).await
+        }
+        Kind::RecoveryPoint { .. } | Kind::RecoveryTime { .. } | Kind::Cost { .. } => {
             let why = format!("this version has no experiment for `{}`", promise.kind.name());
             Err(Unproven::new(why, "nothing: it comes with a later version"))
         }
@@ -219,7 +228,15 @@ fn target(kind: &Kind) -> String {
         }
         Kind::RecoveryPoint { store, max } => format!("≤ {max} of {store} lost"),
         Kind::RecoveryTime { store, max } => format!("{store} back within {max}"),
-        Kind::Rollback { max } => format!("a release taken back within {max}"),
+        Kind::Rollback { service, max, bad } => {
+            let of = service.as_ref().map_or_else(String::new, |service| format!(" of {service}"));
+            let what = if bad.is_empty() { "a release" } else { "a bad release" };
+            format!("{what}{of} taken back within {max}")
+        }
+        Kind::Releases { service, count } => {
+            let of = service.as_ref().map_or_else(String::new, |service| format!(" of {service}"));
+            format!("{count} releases{of} without a failed request")
+        }
         Kind::Cost { per_month_cents, currency, prices } => {
             let (whole, rest) = (per_month_cents / 100, per_month_cents % 100);
             format!("≤ {whole}.{rest:02} {currency} a month at prices {prices}")

@@ -27,6 +27,7 @@ mod promise;
 mod quantity;
 mod reading;
 mod references;
+mod release_promises;
 pub mod render;
 mod request;
 mod resources;

@@ -3,6 +3,7 @@
 use crate::{
     node::{Entry, Node, Value},
     reading::{Fields, Reading, ReferenceKind},
+    release_promises::{RELEASES, ROLLBACK},
     request::REQUEST,
     section::{
         Foreign::{Called, Later},
@@ -16,7 +17,7 @@ use plimsoll_model::{
 use std::collections::BTreeMap;
 
 /// The kinds, by the key that stands for them.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "latency",
     "throughput",
     "concurrency",
@@ -27,6 +28,7 @@ const KINDS: [&str; 11] = [
     "recoveryPoint",
     "recoveryTime",
     "rollback",
+    "releases",
     "cost",
 ];
 
@@ -51,6 +53,7 @@ pub(crate) static PROMISE: Section = Section {
         key("recoveryPoint", Shape::Map(&RECOVERY), "No more than so much data is lost with a store."),
         key("recoveryTime", Shape::Map(&RECOVERY), "A store serves again within a time."),
         key("rollback", Shape::Map(&ROLLBACK), "A release is taken back within a time."),
+        key("releases", Shape::Map(&RELEASES), "Releases under load cost no request."),
         key("cost", Shape::Map(&COST), "It costs no more than so much."),
         key("request", Shape::Map(&REQUEST), "How it is asked for. Default: a GET of the route."),
         key("load", Shape::Map(&LOAD), "How it is measured."),
@@ -139,9 +142,6 @@ static RECOVERY: Section = Section {
     keys: &[key("store", Shape::Name, "The store."), key("max", Shape::Duration, "At most.")],
     foreign: &[],
 };
-
-static ROLLBACK: Section =
-    Section { name: "a rollback", keys: &[key("max", Shape::Duration, "At most.")], foreign: &[] };
 
 static COST: Section = Section {
     name: "a cost",
@@ -237,11 +237,8 @@ impl Reading<'_, '_> {
                 let (store, max) = self.recovery(name, node, path, ReferenceKind::Store)?;
                 Some(Kind::RecoveryTime { store, max })
             }
-            "rollback" => {
-                let fields = self.fields(node, &ROLLBACK, path)?;
-                let max = self.required(&fields, "max", "5m").and_then(|node| self.some_duration(node));
-                Some(Kind::Rollback { max: max? })
-            }
+            "rollback" => self.rollback(name, node, path),
+            "releases" => self.releases(name, node, path),
             _ => {
                 let fields = self.fields(node, &COST, path)?;
                 let sum = self.required(&fields, "perMonth", "1475 USD").and_then(|node| self.money(node));

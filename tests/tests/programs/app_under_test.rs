@@ -93,6 +93,11 @@ fn number_after(words: &[String], flag: &str) -> Option<u64> {
     words.get(at + 1)?.parse().ok()
 }
 
+/// As `--fail`, by `APP_FAILS`: another version without another file.
+fn fails_by_environment() -> Option<u64> {
+    std::env::var("APP_FAILS").ok()?.parse().ok()
+}
+
 fn serve(words: &[String]) -> ExitCode {
     let has = |flag: &str| words.iter().any(|word| word == flag);
     let app = Arc::new(App {
@@ -100,7 +105,7 @@ fn serve(words: &[String]) -> ExitCode {
         idle: number_after(words, "--idle").map(Duration::from_millis),
         slow_ms: AtomicU64::new(number_after(words, "--slow").unwrap_or(0)),
         work: work::Work::new(words),
-        fail_percent: number_after(words, "--fail").unwrap_or(0),
+        fail_percent: number_after(words, "--fail").or_else(fails_by_environment).unwrap_or(0),
         ..App::default()
     });
     thread::sleep(Duration::from_millis(number_after(words, "--late").unwrap_or(0)));

@@ -8,6 +8,7 @@
 mod changes;
 mod crash_points;
 mod daemons;
+mod drills;
 mod files;
 mod front;
 mod look;

@@ -69,7 +69,7 @@ fn statement(service: &str) -> String {
 }
 
 /// Load on the service, where a path of the ingress leads to it: the promise's own request, or a GET of that path.
-async fn load(lab: &Lab, promise: &Promise, service: &str) -> Result<Option<(Running, Plan)>, Unproven> {
+pub(crate) async fn load(lab: &Lab, promise: &Promise, service: &str) -> Result<Option<(Running, Plan)>, Unproven> {
     let hosts = lab.system.ingress.hosts.values();
     let path = hosts.flat_map(|host| &host.paths).find(|(_, to)| *to == service).map(|(path, _)| path.clone());
     let Some(path) = path else { return Ok(None) };
