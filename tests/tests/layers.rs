@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("plimsoll-load", &["plimsoll-model"]),
     ("plimsoll-prove", &["plimsoll-model", "plimsoll-api", "plimsoll-load"]),
+    ("plimsoll-simulate", &["plimsoll-model", "plimsoll-control"]),
     (
         "plimsoll",
         &[
@@ -43,6 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "plimsoll-engine",
             "plimsoll-load",
             "plimsoll-prove",
+            "plimsoll-simulate",
         ],
     ),
     ("plimsoll-kit", &[]),
@@ -104,6 +106,20 @@ fn the_keeper_carries_no_runtime_no_tls_and_no_yaml() {
     assert!(carried.contains("rustix"), "the tree was not read: {carried:?}");
     for name in NEVER_IN_KEEPER {
         assert!(!carried.contains(*name), "the keeper must not carry {name}");
+    }
+}
+
+#[test]
+fn what_checks_the_simulator_knows_no_decider() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/simulate/src");
+    let mut files = vec![folder.join("checkers.rs")];
+    files.extend(std::fs::read_dir(folder.join("checkers")).unwrap().map(|entry| entry.unwrap().path()));
+    assert!(files.len() >= 5, "the checkers were not found: {files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let uses = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let named = uses.filter(|line| line.contains("plimsoll_control") || line.contains("autoscale::")).count();
+        assert_eq!(named, 0, "{} must not use a decider", file.display());
     }
 }
 

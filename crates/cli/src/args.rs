@@ -151,6 +151,8 @@ pub(crate) enum Command {
     },
     /// Test every promise for real
     Prove(Prove),
+    /// Imagine the system under a scenario: the same decisions, any size, any speed
+    Simulate(Simulate),
     /// Send open-loop load and measure honestly
     Load(Load),
     /// Decide recorded inputs by today's code
@@ -262,6 +264,45 @@ pub(crate) struct Prove {
     /// Also write figures, conditions, failures, and what each experiment shows
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Simulate {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    /// The seed of every draw: the same seed gives the same course, byte by byte
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How long is imagined: 30s, 10m, 24h. Default: as the scenario says
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Go so many times as fast as the clock, and show it as it goes. Default: as fast as it can
+    #[arg(long, value_name = "TIMES")]
+    pub(crate) speed: Option<f64>,
+    /// Lay a setting over the file: services.cart.autoscaling.maxReplicas=20
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Times of work as measured: a report of `plimsoll prove --json`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) measured: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a page with every course there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write a line for everything that happens there
+    #[arg(long, value_name = "FILE", conflicts_with = "fluid")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Imagine rates and not single requests: days in seconds, without probes, retries and most faults
+    #[arg(long, conflicts_with = "speed")]
+    pub(crate) fluid: bool,
+    /// Find the load line: the most people, between two numbers, at which every promise holds, and what breaks first
+    #[arg(long, value_name = "FROM..TO")]
+    pub(crate) users: Option<String>,
+    /// Play so many worlds with faults of chance, one for each seed from --seed on, and check what must always be
+    #[arg(long, value_name = "N", conflicts_with_all = ["users", "fluid", "speed", "trace", "html"])]
+    pub(crate) swarm: Option<u64>,
 }
 
 #[derive(Debug, ClapArgs)]

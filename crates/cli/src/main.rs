@@ -17,6 +17,7 @@ mod prove;
 mod release;
 mod replay;
 mod service;
+mod simulate;
 mod status;
 mod stay;
 mod table;
@@ -70,6 +71,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Plan { at, json } => check::plan(&at, json).await,
         Command::Doctor { file } => doctor::doctor(&file),
         Command::Prove(prove) => prove::prove(prove).await,
+        Command::Simulate(simulate) => simulate::simulate(&simulate),
         Command::Load(load) => load::load(load).await,
         Command::Replay { hpa } => replay::hpa(&hpa),
         Command::Keeper { .. } | Command::Engine { .. } | Command::Gateway { .. } => Ok(ExitCode::from(2)),

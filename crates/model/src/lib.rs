@@ -12,6 +12,7 @@ pub mod quantity;
 pub mod rollout;
 pub mod route;
 pub mod service;
+pub mod simulation;
 pub mod store;
 pub mod system;
 

@@ -4,6 +4,7 @@ use crate::{
     Millis, Ratio, Service, Store,
     promise::Promise,
     route::{RateLimit, Tls},
+    simulation::Simulation,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub struct System {
     pub promises: BTreeMap<String, Promise>,
     /// When somebody is to be told, by name.
     pub alerts: BTreeMap<String, Alert>,
+    /// What `simulate` imagines around it; without effect on what runs.
+    pub simulation: Option<Simulation>,
     /// Settings that are right but not enforced on this machine, or refused: shown by `plan` and `status`.
     pub unenforced: Vec<Unenforced>,
 }

@@ -7,6 +7,7 @@ use crate::{
     overlay::laid_over,
     parse::parse,
     reading::Reading,
+    setting::{Setting, set},
     source::Source,
     suggest::nearest,
     system::serve_the_only_one,
@@ -32,13 +33,15 @@ pub struct Input<'a> {
     pub machine: Machine,
     /// The name of the file's folder, where `path` doesn't tell it.
     pub folder: Option<&'a str>,
+    /// Laid over the file and the chosen environment, in this order.
+    pub set: &'a [Setting],
 }
 
 impl<'a> Input<'a> {
     /// A file for this version on this machine, no environment being named.
     #[must_use]
     pub fn new(path: &'a str, text: &'a str) -> Self {
-        Self { path, text, environment: None, machine: Machine::default(), folder: None }
+        Self { path, text, environment: None, machine: Machine::default(), folder: None, set: &[] }
     }
 }
 
@@ -120,6 +123,8 @@ fn checked_as(
         None => (root, Vec::new()),
     };
     found.into_iter().for_each(|found| reading.push(found));
+    let with_settings = (!input.set.is_empty()).then(|| reading.with_settings(root.clone(), input.set));
+    let root = with_settings.as_ref().unwrap_or(root);
     let system = reading.system(root, folder).map(|mut system| {
         if root.get("ingress").is_none() {
             notes.extend(serve_the_only_one(&mut system));
@@ -137,6 +142,18 @@ fn checked_as(
 }
 
 impl Reading<'_, '_> {
+    /// The file with settings from outside; one that can't be read is a finding.
+    fn with_settings(&mut self, root: Node, settings: &[Setting]) -> Node {
+        let mut laid = root;
+        for setting in settings {
+            match set(laid.clone(), setting) {
+                Ok(with) => laid = with,
+                Err(why) => self.refuse("wrong-type", laid.at, why, "write `--set services.web.replicas=3`"),
+            }
+        }
+        laid
+    }
+
     fn check_environment(&mut self, entry: &Entry) {
         if let Some(nested) = entry.node.get("environments") {
             self.refuse("unknown-key", nested.key_at, "an environment has no environments", "move it up");

@@ -37,6 +37,8 @@ mod schema;
 mod section;
 mod security;
 mod service;
+mod setting;
+mod simulation;
 pub mod source;
 mod store;
 mod suggest;
@@ -54,4 +56,11 @@ pub use machine::Machine;
 pub use plan::{Plan, plan};
 pub use render::{render_json, render_sarif, render_text};
 pub use schema::schema;
+pub use setting::Setting;
 pub use source::{Source, read};
+
+/// A length of time as it is written in the file: `30s`, `1h30m`. `None`: it is none.
+#[must_use]
+pub fn duration(text: &str) -> Option<plimsoll_model::Millis> {
+    quantity::duration(text)
+}

@@ -71,6 +71,23 @@ pub(crate) fn duration(text: &str) -> Option<Millis> {
     (!text.is_empty() && total <= MILLIS_MAX).then_some(Millis(total))
 }
 
+/// `44us`, `1.5ms`, `2s`: microseconds.
+pub(crate) fn micros(text: &str) -> Option<u64> {
+    let (number, unit) = Decimal::leading(text)?;
+    match unit {
+        "us" => number.exactly(1),
+        "ms" => number.exactly(1000),
+        "s" => number.exactly(1_000_000),
+        _ => None,
+    }
+}
+
+/// `1.5`: thousandths.
+pub(crate) fn thousandths(text: &str) -> Option<u64> {
+    let (number, rest) = Decimal::leading(text)?;
+    rest.is_empty().then(|| number.exactly(1000)).flatten()
+}
+
 /// A quantity of Kubernetes in bytes: `512Mi`, `1.2Gi`, `1G`, `128974848`, `129e6`. Thousandths (`m`) are told apart.
 pub(crate) fn bytes(text: &str) -> Option<Bytes> {
     const POWERS: [(&str, u128); 12] = [

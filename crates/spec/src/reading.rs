@@ -60,6 +60,8 @@ pub(crate) enum ReferenceKind {
     RecoveryPoint,
     /// A promise of a failover.
     Failover,
+    /// A simulation speaks of it: a service or a store.
+    Imagined,
 }
 
 impl<'a, 't> Reading<'a, 't> {

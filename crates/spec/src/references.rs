@@ -21,6 +21,7 @@ impl Reading<'_, '_> {
                 ReferenceKind::Store | ReferenceKind::RecoveryPoint => self.check_store_name(system, reference),
                 ReferenceKind::Route => self.check_route(&paths, reference),
                 ReferenceKind::Unhurt => self.check_unhurt(system, reference),
+                ReferenceKind::Imagined => self.check_imagined(system, reference),
                 ReferenceKind::Failover => {}
             }
         }
@@ -102,6 +103,13 @@ impl Reading<'_, '_> {
     fn check_service(&mut self, system: &System, reference: &Reference) {
         if !system.services.contains_key(&reference.to) {
             self.unknown_name(reference, "service", system.services.keys());
+        }
+    }
+
+    fn check_imagined(&mut self, system: &System, reference: &Reference) {
+        let stores = self.stores.clone();
+        if !system.services.contains_key(&reference.to) && !stores.contains(&reference.to) {
+            self.unknown_name(reference, "service or store", system.services.keys().chain(&stores));
         }
     }
 

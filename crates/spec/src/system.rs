@@ -12,6 +12,7 @@ use crate::{
         Section, Shape, key,
     },
     service::SERVICE,
+    simulation::SIMULATION,
     store::STORE,
 };
 use plimsoll_model::{
@@ -32,6 +33,7 @@ pub(crate) static SYSTEM: Section = Section {
         key("ingress", Shape::Map(&INGRESS), "How it is reached from outside."),
         key("promises", Shape::Named(&Shape::Map(&PROMISE)), "What can be checked, by name."),
         key("alerts", Shape::Named(&Shape::Map(&ALERT)), "When somebody is to be told, by name."),
+        key("simulation", Shape::Map(&SIMULATION), "What `plimsoll simulate` imagines around the system."),
         key("environments", Shape::Named(&Shape::Map(&SYSTEM)), "Overlays, by name."),
     ],
     foreign: &[
@@ -76,6 +78,7 @@ impl Reading<'_, '_> {
             system.ingress = self.ingress(ingress);
         }
         self.promises_and_alerts(&fields, &mut system);
+        system.simulation = fields.get("simulation").and_then(|node| self.simulation(node));
         Some(system)
     }
 

@@ -211,6 +211,18 @@ impl Reading<'_, '_> {
         self.quantity(node, &Quantity { name: "a time of day", example: "\"02:00\"", unit: "", read })
     }
 
+    /// `44us`, `1.5ms`, `2s`: microseconds.
+    pub(crate) fn micros(&mut self, node: &Node) -> Option<u64> {
+        let read = quantity::micros;
+        self.quantity(node, &Quantity { name: "a short time", example: "44us, 1.5ms or 2s", unit: "ms", read })
+    }
+
+    /// `5` or `1.5`, in thousandths.
+    pub(crate) fn times_as_much(&mut self, node: &Node) -> Option<u64> {
+        let read = quantity::thousandths;
+        self.quantity(node, &Quantity { name: "how many times as much", example: "1.5", unit: "", read })
+    }
+
     /// A quantity of Kubernetes, in thousandths.
     pub(crate) fn milli(&mut self, node: &Node) -> Option<i64> {
         self.quantity(

@@ -1,0 +1,463 @@
+//! The way of a request through the gateway to a replica, and back.
+
+use super::{
+    Event, NONE, Word, World,
+    observe::Outcome,
+    state::{Call, Stage, Where},
+};
+use crate::plan::{MS, Plan};
+use plimsoll_control::route::{budget, pick, stick};
+
+/// Why one try failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// Nobody listens, or the connection was cut.
+    Cut,
+    /// Its queue is full.
+    Refused,
+}
+
+impl World {
+    /// Chooses a replica for a request, or has it wait for one.
+    pub(super) fn route(&mut self, index: u32) {
+        let call = &self.calls[index as usize];
+        let own = &mut self.stations[call.station as usize];
+        let Some(service) = &self.plan.stations[call.station as usize].service else {
+            let member = own.members[0];
+            own.in_flight += 1;
+            return self.send(index, member);
+        };
+        let open = own.view.iter().filter(|one| one.open).count() as u32;
+        if open == 0 && call.tries == 0 {
+            return self.hold(index);
+        }
+        if open > 0 && own.in_flight >= open.saturating_mul(service.limits.in_flight_max.max(1)) {
+            return self.finish(index, Outcome::Shed);
+        }
+        let mut tried = [0_usize; 4];
+        let mut count = 0;
+        for replica in call.tried.iter().take(call.tries.into()) {
+            let place = self.replicas[*replica as usize].place;
+            if place != NONE && own.viewed.get(place as usize) == Some(replica) {
+                tried[count] = place as usize;
+                count += 1;
+            }
+        }
+        let tried = &tried[..count];
+        let cookie = match (&service.sticky, call.source) {
+            (Some(_), source) if source != NONE => {
+                self.sources[source as usize].cookies.get(call.user as usize).copied().filter(|one| *one != NONE)
+            }
+            _ => None,
+        };
+        let cookie = cookie.map(|replica| self.replicas[replica as usize].place as usize);
+        let chosen = cookie.and_then(|place| stick(&own.view, tried, place));
+        match chosen.or_else(|| pick(&own.view, tried, self.choices.bits())) {
+            Some(place) => {
+                let replica = own.viewed[place];
+                if service.sticky.is_some() && call.source != NONE {
+                    let cookies = &mut self.sources[call.source as usize].cookies;
+                    if let Some(cookie) = cookies.get_mut(call.user as usize) {
+                        *cookie = replica;
+                    }
+                }
+                own.in_flight += 1;
+                own.view[place].in_flight += 1;
+                if call.tries == 0 {
+                    own.requests += 1;
+                    let deadline = call.begun + service.limits.response.0 * MS;
+                    own.deadlines.push_back((deadline, index, call.life));
+                }
+                self.send(index, replica);
+            }
+            None if call.tries == 0 => self.hold(index),
+            None => self.finish(index, Outcome::Broken),
+        }
+    }
+
+    /// A request waits for a replica that can take it.
+    fn hold(&mut self, index: u32) {
+        let call = &mut self.calls[index as usize];
+        let station = call.station as usize;
+        let own = &mut self.stations[station];
+        let Some(service) = &self.plan.stations[station].service else { return };
+        if own.held.len() >= service.limits.held_max as usize {
+            return self.finish(index, Outcome::Held);
+        }
+        call.at = Where::Held;
+        let until = self.wheel.now() + service.limits.hold.0 * MS;
+        own.held.push_back((until, index, call.generation));
+        if own.scaler.is_some() && own.replicas == 0 {
+            self.wheel.push(self.wheel.now(), Event::Scale { station: station as u16 });
+        }
+    }
+
+    /// Requests that waited go on, now that somebody can take them.
+    pub(super) fn release_held(&mut self, station: usize) {
+        let waiting = std::mem::take(&mut self.stations[station].held);
+        for (_, index, generation) in waiting {
+            if self.is_at(index, generation, Where::Held) {
+                self.calls[index as usize].at = Where::Way;
+                self.route(index);
+            }
+        }
+    }
+
+    /// A request goes to a replica.
+    fn send(&mut self, index: u32, replica: u32) {
+        let now = self.wheel.now();
+        let target = &mut self.replicas[replica as usize];
+        target.in_flight += 1;
+        let call = &mut self.calls[index as usize];
+        call.replica = replica;
+        call.sent = now;
+        call.counted = true;
+        call.at = Where::Way;
+        if usize::from(call.tries) < call.tried.len() {
+            call.tried[usize::from(call.tries)] = replica;
+        }
+        call.tries = call.tries.saturating_add(1);
+        let (generation, zone) = (call.generation, usize::from(call.zone));
+        self.checkers.sent(
+            (now, index),
+            (replica, target.stage == Stage::Running && target.ready_since.is_some()),
+            &call.tried[..usize::from(call.tries).min(call.tried.len())],
+        );
+        let to = target.zone;
+        self.note(Word::Sent, index, replica);
+        if self.is_cut(zone, to) {
+            let connect = self.plan.stations[self.calls[index as usize].station as usize].service.as_ref();
+            let connect = connect.map_or(1000, |service| service.limits.connect.0);
+            return self.wheel.push(now + connect * MS, Event::Unconnected { call: index, generation });
+        }
+        match self.plan.way_ns(zone, to) {
+            0 => self.reach(index, generation),
+            way => self.wheel.push(now + way, Event::Reach { call: index, generation }),
+        }
+    }
+
+    /// A request reaches its replica.
+    pub(super) fn reach(&mut self, index: u32, generation: u32) {
+        if !self.is_at(index, generation, Where::Way) {
+            return;
+        }
+        let replica = self.calls[index as usize].replica;
+        let target = &mut self.replicas[replica as usize];
+        if target.clogged {
+            return target.stuck.push((index, generation, false));
+        }
+        if !target.alive || target.warm_at > self.wheel.now() {
+            return self.try_failed(index, Broken::Cut);
+        }
+        let own = &self.plan.stations[target.station];
+        let works = !target.hung && target.busy < own.workers;
+        if !works && target.queue.len() >= own.queue {
+            return self.try_failed(index, Broken::Refused);
+        }
+        let call = &mut self.calls[index as usize];
+        call.place = target.inside.len() as u32;
+        target.inside.push(index);
+        if works {
+            self.work(index);
+        } else {
+            call.at = Where::Queued;
+            target.queue.push_back((index, generation));
+        }
+    }
+
+    /// A worker takes a request.
+    fn work(&mut self, index: u32) {
+        let call = &mut self.calls[index as usize];
+        call.at = Where::Working;
+        let target = &mut self.replicas[call.replica as usize];
+        let own = &self.plan.stations[target.station];
+        let station = &mut self.stations[target.station];
+        let milli = station.versions[target.version].times_milli;
+        let special = if call.source == NONE { None } else { self.plan.sources[call.source as usize].time.as_ref() };
+        let mut time = special.unwrap_or(&own.time).draw(&mut station.times);
+        if milli != 1000 || target.slow_milli != 1000 {
+            time = time / 1000 * milli / 1000 * target.slow_milli;
+        }
+        target.busy += 1;
+        let cpu = if own.cpu.0 == 1_000_000 { time } else { time / 1000 * own.cpu.0 / 1000 };
+        target.cpu_ns += cpu;
+        station.busy_ns += cpu;
+        station.worked_ns += time;
+        let generation = call.generation;
+        self.wheel.push(self.wheel.now() + time, Event::Worked { call: index, generation });
+    }
+
+    /// A replica has done its own part.
+    pub(super) fn worked(&mut self, index: u32, generation: u32) {
+        if !self.is_at(index, generation, Where::Working) {
+            return;
+        }
+        let call = &mut self.calls[index as usize];
+        let replica = call.replica;
+        let target = &mut self.replicas[replica as usize];
+        if target.hung {
+            return target.parked.push((index, generation));
+        }
+        let errors = self.stations[target.station].versions[target.version].errors;
+        let own = &self.plan.stations[target.station];
+        let calls = calls_of(&self.plan, call, target.station);
+        call.failed = errors > 0 && self.failing.happens(errors);
+        if calls.is_empty() || call.failed {
+            self.leave_worker(replica);
+            return self.answer(index);
+        }
+        call.at = Where::Calling;
+        call.stage = 0;
+        call.left = calls[0].1;
+        if !own.blocking {
+            self.leave_worker(replica);
+        }
+        self.call_next(index);
+    }
+
+    /// A worker is free for the next one.
+    fn leave_worker(&mut self, replica: u32) {
+        self.replicas[replica as usize].busy -= 1;
+        self.feed(replica);
+    }
+
+    /// Workers that are free take what waits.
+    pub(super) fn feed(&mut self, replica: u32) {
+        loop {
+            let target = &mut self.replicas[replica as usize];
+            let most = self.plan.stations[target.station].workers;
+            if target.hung || !target.alive || target.busy >= most {
+                return;
+            }
+            let Some((index, generation)) = target.queue.pop_front() else { return };
+            if self.is_at(index, generation, Where::Queued) {
+                self.work(index);
+            }
+        }
+    }
+
+    /// The next of the calls that a request makes, or its answer.
+    fn call_next(&mut self, index: u32) {
+        let call = &mut self.calls[index as usize];
+        let target = &self.replicas[call.replica as usize];
+        let calls = calls_of(&self.plan, call, target.station);
+        while call.left == 0 && (call.stage as usize) < calls.len() {
+            call.stage += 1;
+            call.left = calls.get(call.stage as usize).map_or(0, |next| next.1);
+        }
+        let Some((to, _)) = calls.get(call.stage as usize) else {
+            let (replica, blocking) = (call.replica, self.plan.stations[target.station].blocking);
+            if blocking {
+                self.leave_worker(replica);
+            }
+            return self.answer(index);
+        };
+        call.left -= 1;
+        let (generation, zone) = (call.generation, target.zone);
+        let child = Call { parent: index, parent_generation: generation, ..Call::of(*to as usize, zone) };
+        let child = self.new_call(child);
+        self.route(child);
+    }
+
+    /// A replica answers.
+    fn answer(&mut self, index: u32) {
+        let call = &mut self.calls[index as usize];
+        call.at = Where::Back;
+        let (generation, zone, replica) = (call.generation, usize::from(call.zone), call.replica);
+        self.come_out(index);
+        let target = &mut self.replicas[replica as usize];
+        let cut = zone != target.zone && (self.unreachable[zone] || self.unreachable[target.zone]);
+        if target.clogged || cut {
+            return target.stuck.push((index, generation, true));
+        }
+        match self.plan.way_ns(target.zone, zone) {
+            0 => self.answered(index, generation),
+            way => self.wheel.push(self.wheel.now() + way, Event::Answered { call: index, generation }),
+        }
+    }
+
+    /// An answer reaches whoever asked.
+    pub(super) fn answered(&mut self, index: u32, generation: u32) {
+        if !self.is_at(index, generation, Where::Back) {
+            return;
+        }
+        let call = self.calls[index as usize];
+        self.judge_try(index, true);
+        self.finish(index, if call.failed { Outcome::Error } else { Outcome::Right });
+    }
+
+    /// What the gateway makes of one try: figures of the replica. An error of the application is no failure of it.
+    fn judge_try(&mut self, index: u32, good: bool) {
+        let call = &mut self.calls[index as usize];
+        if !std::mem::take(&mut call.counted) {
+            return;
+        }
+        let took = self.wheel.now() - call.sent;
+        let target = &mut self.replicas[call.replica as usize];
+        let station = &mut self.stations[target.station];
+        target.in_flight -= 1;
+        station.in_flight -= 1;
+        target.answers += 1;
+        if let Some(counts) = station.span.get_mut(&target.version) {
+            counts.requests += 1;
+            counts.errors += u64::from(!good || call.failed);
+            counts.latencies.add(took / 1000, 1);
+        }
+        target.failures = if good { 0 } else { target.failures + 1 };
+        if let Some(seen) = station.view.get_mut(target.place as usize) {
+            seen.in_flight = target.in_flight;
+            if good {
+                let new = u32::try_from(took / 1000).unwrap_or(u32::MAX).max(1);
+                let old = seen.latency_us;
+                seen.latency_us = if old == 0 { new } else { old - old / 8 + new / 8 };
+            }
+            station.settled &= good;
+        }
+        if target.ending.is_some() && target.in_flight == 0 {
+            let (replica, process) = (call.replica, target.process);
+            self.wheel.push(self.wheel.now(), Event::Ending { replica, process });
+        }
+    }
+
+    /// A connection could not be made in time.
+    pub(super) fn unconnected(&mut self, index: u32, generation: u32) {
+        if self.is_at(index, generation, Where::Way) {
+            self.try_failed(index, Broken::Cut);
+        }
+    }
+
+    /// One try failed: perhaps another replica answers.
+    pub(super) fn try_failed(&mut self, index: u32, why: Broken) {
+        self.judge_try(index, false);
+        let call = &mut self.calls[index as usize];
+        call.at = Where::Way;
+        let (station, tries) = (call.station as usize, call.tries);
+        let own = &mut self.stations[station];
+        let may = self.plan.stations[station].service.is_some()
+            && tries < own.resilience.tries_max
+            && usize::from(tries) < call.tried.len()
+            && own.retries_left >= budget::MILLI;
+        if may {
+            own.retries_left -= budget::MILLI;
+            return self.route(index);
+        }
+        self.finish(index, if why == Broken::Refused { Outcome::Refused } else { Outcome::Broken });
+    }
+
+    /// Whoever asked has their answer, or knows that there is none.
+    pub(super) fn finish(&mut self, index: u32, outcome: Outcome) {
+        let call = self.calls[index as usize];
+        self.free_call(index);
+        self.hand_back(&call, index, outcome);
+    }
+
+    /// Tells whoever waits for a request how it ended.
+    pub(super) fn hand_back(&mut self, call: &Call, index: u32, outcome: Outcome) {
+        if call.parent != NONE {
+            if self.is_at(call.parent, call.parent_generation, Where::Calling) {
+                self.resume(call.parent, outcome);
+            }
+            return;
+        }
+        if call.source == NONE {
+            return;
+        }
+        let now = self.wheel.now();
+        self.note(Word::Done, index, outcome as u32);
+        self.checkers.answered();
+        self.figures.record(call.source as usize, outcome, now - call.begun);
+        let retries = self.plan.sources[call.source as usize].retries;
+        if outcome != Outcome::Right && call.asked < retries {
+            return self.ask(call.source as u16, call.user, call.asked + 1);
+        }
+        self.think(call.source, call.user);
+    }
+
+    /// What a request called is there: it goes on, or fails with it.
+    fn resume(&mut self, index: u32, outcome: Outcome) {
+        if outcome == Outcome::Right {
+            return self.call_next(index);
+        }
+        let call = &mut self.calls[index as usize];
+        call.failed = true;
+        let replica = call.replica;
+        if self.plan.stations[self.replicas[replica as usize].station].blocking {
+            self.leave_worker(replica);
+        }
+        self.answer(index);
+    }
+
+    /// A request has taken too long: its caller is told, the replica goes on with it for nobody.
+    pub(super) fn expire(&mut self, index: u32, life: u32) {
+        let call = self.calls[index as usize];
+        if call.life != life || matches!(call.at, Where::Free) {
+            return;
+        }
+        self.judge_try(index, false);
+        let inside = matches!(call.at, Where::Queued | Where::Working | Where::Calling);
+        if inside {
+            let own = &mut self.calls[index as usize];
+            own.parent = NONE;
+            own.source = NONE;
+        } else {
+            self.free_call(index);
+        }
+        self.hand_back(&call, index, Outcome::TimedOut);
+    }
+
+    /// A request is no longer inside its replica.
+    fn come_out(&mut self, index: u32) {
+        let (replica, place) = (self.calls[index as usize].replica, self.calls[index as usize].place);
+        if place == NONE {
+            return;
+        }
+        let inside = &mut self.replicas[replica as usize].inside;
+        inside.swap_remove(place as usize);
+        if let Some(moved) = inside.get(place as usize) {
+            self.calls[*moved as usize].place = place;
+        }
+        self.calls[index as usize].place = NONE;
+    }
+
+    /// A process is gone, and with it everything that it worked on.
+    pub(super) fn break_inside(&mut self, replica: u32) {
+        let target = &mut self.replicas[replica as usize];
+        target.busy = 0;
+        target.queue.clear();
+        target.parked.clear();
+        let inside = std::mem::take(&mut target.inside);
+        let stuck = std::mem::take(&mut target.stuck);
+        for index in inside {
+            let call = &mut self.calls[index as usize];
+            call.place = NONE;
+            if call.source == NONE && call.parent == NONE {
+                self.free_call(index);
+            } else {
+                // A former try's work is passed over by its place: what it calls finds nobody.
+                call.generation = call.generation.wrapping_add(1);
+                self.try_failed(index, Broken::Cut);
+            }
+        }
+        for (index, generation, _) in stuck {
+            if self.calls[index as usize].generation == generation && self.calls[index as usize].at != Where::Free {
+                self.try_failed(index, Broken::Cut);
+            }
+        }
+    }
+
+    /// Nothing comes through between two zones.
+    pub(super) fn is_cut(&self, one: usize, other: usize) -> bool {
+        one != other && (self.unreachable[one] || self.unreachable[other])
+    }
+
+    pub(super) fn is_at(&self, index: u32, generation: u32, place: Where) -> bool {
+        let call = &self.calls[index as usize];
+        call.generation == generation && call.at == place
+    }
+}
+
+/// What a request makes its station call.
+fn calls_of<'p>(plan: &'p Plan, call: &Call, station: usize) -> &'p [(u32, u32)] {
+    let special = if call.source == NONE { None } else { plan.sources[call.source as usize].calls.as_ref() };
+    special.unwrap_or(&plan.stations[station].calls)
+}

@@ -1,0 +1,11 @@
+//! Whole worlds: against closed forms, twice with one seed, under faults, in releases, in swarms.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it fails")]
+
+mod queues;
+mod rates;
+mod releases;
+mod repeats;
+mod scaling;
+mod scene;
+mod swarms;

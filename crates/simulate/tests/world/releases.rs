@@ -1,0 +1,101 @@
+//! Releases through the whole world, judged by `control::rollout`: good ones pass, bad ones are sent back.
+
+use crate::scene;
+use plimsoll_control::rollout::Event;
+use plimsoll_model::{
+    Millis, Ratio, Service,
+    rollout::{Analysis, Rollout, Strategy},
+    simulation::{Release, Simulation, Times},
+};
+use plimsoll_simulate::{Plan, World};
+
+/// A canary of 10 % and 50 %, each for at least 20 s.
+fn canary() -> Service {
+    let strategy =
+        Strategy::Canary { steps: vec![Ratio::percent(10), Ratio::percent(50)], interval: Millis::from_secs(20) };
+    let analysis = Analysis {
+        error_rate_max: Some(Ratio::percent(1)),
+        latency_p95_max: Some(Millis::from_secs(2)),
+        ..Analysis::default()
+    };
+    let rollout = Rollout { strategy, analysis: Some(analysis), ..Rollout::default() };
+    Service { rollout, ..scene::service(4) }
+}
+
+/// A release 30 s after the beginning; requests fail once in a thousand anyway.
+fn scenario(per_second: u64, seconds: u64, (errors, times_milli): (Ratio, u64)) -> Simulation {
+    let mut scenario = scene::scenario(seconds, per_second);
+    let work = scenario.work.get_mut("web").unwrap();
+    work.errors = Ratio(1000);
+    work.time = Times::Points(vec![(50_000, 4_000), (95_000, 14_000), (99_000, 30_000), (100_000, 90_000)]);
+    scenario.releases.push(Release { at: Millis::from_secs(30), service: "web".into(), errors, times_milli });
+    scenario
+}
+
+/// The events of a release in one world, with their seconds.
+fn released(scenario: &Simulation, seed: u64) -> Vec<(u64, Event)> {
+    let plan = Plan::of(&scene::system(canary()), scenario, &Default::default(), seed).unwrap();
+    let mut world = World::new(plan);
+    world.run();
+    world.check_end();
+    assert!(world.violations().is_empty(), "seed {seed}: {:?}", world.violations());
+    let events = world.figures().services[0].releases.iter();
+    events.map(|(ns, event)| (ns / 1_000_000, event.clone())).filter(|(ms, _)| *ms >= 30_000).collect()
+}
+
+fn is_back(event: &Event) -> bool {
+    matches!(event, Event::RolledBack { .. })
+}
+
+/// Worlds of an A/A release; a longer run by `PLIMSOLL_SOAK=N` plays N times as many.
+fn worlds(usual: u64) -> u64 {
+    let times = std::env::var("PLIMSOLL_SOAK").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    usual * times
+}
+
+#[test]
+fn a_good_version_is_sent_back_in_at_most_one_of_a_hundred_releases() {
+    let scenario = scenario(100, 150, (Ratio(1000), 1000));
+    let count = worlds(100);
+    let back: Vec<u64> =
+        (0..count).filter(|seed| released(&scenario, *seed).iter().any(|(_, one)| is_back(one))).collect();
+    assert!(back.len() as u64 * 100 <= count, "{} of {count} good versions were sent back: seeds {back:?}", back.len());
+}
+
+/// A version that is bad in this way is sent back, in every one of some worlds, and not promoted before.
+#[track_caller]
+fn finds(what: &str, errors: Ratio, times_milli: u64) {
+    let scenario = scenario(300, 240, (errors, times_milli));
+    for seed in 0..5 {
+        let events = released(&scenario, seed);
+        let found = events.iter().find(|(_, event)| is_back(event) || matches!(event, Event::Promoted { .. }));
+        let (_, first) = found.unwrap_or_else(|| panic!("{what}, seed {seed}: {events:?}"));
+        assert!(is_back(first), "{what}, seed {seed}: {events:?}");
+    }
+}
+
+#[test]
+fn one_percent_of_errors_is_found() {
+    finds("1 % of errors", Ratio(11_000), 1000);
+}
+
+#[test]
+fn five_percent_of_errors_are_found() {
+    finds("5 % of errors", Ratio::percent(5), 1000);
+}
+
+#[test]
+fn half_of_all_failing_is_found() {
+    finds("50 % of errors", Ratio::percent(50), 1000);
+}
+
+#[test]
+fn twice_the_latency_is_found() {
+    finds("+100 % latency", Ratio(1000), 2000);
+}
+
+#[test]
+fn a_good_version_is_promoted() {
+    let events = released(&scenario(300, 240, (Ratio(1000), 1000)), 9);
+    assert!(events.iter().any(|(_, event)| matches!(event, Event::Promoted { .. })), "{events:?}");
+}
