@@ -184,6 +184,15 @@ impl Client {
         self.order(&format!("{}?volumes={volumes}", paths::DOWN)).await.map(drop)
     }
 
+    /// Has `program` (an absolute path) take the place of the one that runs; tells the number of the upgrade.
+    ///
+    /// # Errors
+    /// `Refused` with the reason; then nothing was changed.
+    pub async fn upgrade(&self, program: &str) -> Result<u64, ClientError> {
+        let said = self.order(&format!("{}?program={}", paths::UPGRADE, percent(program))).await?;
+        said.trim().parse().map_err(|_| ClientError::Refused(format!("the engine said {said:?}")))
+    }
+
     /// Figures for Prometheus.
     ///
     /// # Errors
@@ -239,5 +248,22 @@ impl Client {
         }
         let text = answer.into_body().collect().await.map_err(ClientError::Broken)?.to_bytes();
         Err(ClientError::Refused(String::from_utf8_lossy(&text).into_owned()))
+    }
+}
+
+/// As the value of a query: everything that is not plainly itself is percent-encoded.
+fn percent(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_plain_in_a_query_is_encoded() {
+        assert_eq!(percent("/usr/bin/a-b.c_1~"), "/usr/bin/a-b.c_1~");
+        assert_eq!(percent("/a b&c=ü%"), "/a%20b%26c%3D%C3%BC%25");
     }
 }

@@ -21,5 +21,8 @@ pub const RELEASE: &str = "/v1/release";
 pub const SIGNAL: &str = "/v1/signal";
 /// `POST ?volumes=true`: ends the system; with `volumes` its stores' data is dropped too.
 pub const DOWN: &str = "/v1/down";
+/// `POST ?program=PATH` (percent-encoded): has that program take the place of the one that runs; answered by the number of
+/// the upgrade, whose course [`crate::Status`] tells.
+pub const UPGRADE: &str = "/v1/upgrade";
 /// `GET`: figures for Prometheus.
 pub const METRICS: &str = "/metrics";

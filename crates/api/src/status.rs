@@ -25,7 +25,8 @@ pub struct Status {
     pub settled: bool,
     /// The system is being ended.
     pub ending: bool,
-    /// Plimsoll's own processes: `keeper`, `engine`, `gateway`.
+    /// Plimsoll's own processes: `keeper`, `engine`, `gateway`; gateways that an upgrade has replaced and that still serve
+    /// what is open are `gateway-1` …
     pub processes: BTreeMap<String, OwnProcess>,
     /// Its services, by name.
     pub services: BTreeMap<String, ServiceStatus>,
@@ -37,8 +38,26 @@ pub struct Status {
     pub promises: BTreeMap<String, Promise>,
     /// Settings that are not enforced here.
     pub unenforced: Vec<Unenforced>,
+    /// Plimsoll's own upgrade, the one that goes on or the last one. `None`: there was none.
+    pub upgrade: Option<UpgradeStatus>,
     /// What a person should know: a damaged journal, a taken-over keeper …
     pub warnings: Vec<String>,
+}
+
+/// How an upgrade of Plimsoll itself goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UpgradeStatus {
+    /// Its number, from 1.
+    pub attempt: u64,
+    /// The program that takes over; empty when it is over.
+    pub to: String,
+    /// It goes on.
+    pub under_way: bool,
+    /// It is complete: everything runs the program that was asked for.
+    pub done: bool,
+    /// What is waited for now, or how it went.
+    pub message: String,
 }
 
 /// One of Plimsoll's own processes.
@@ -49,6 +68,8 @@ pub struct OwnProcess {
     pub pid: i32,
     /// How often it was started again.
     pub respawns: u64,
+    /// The program's path; it ends in ` (deleted)` if there is another file by now, or none.
+    pub program: Option<String>,
     /// Proportional share of memory, in bytes.
     pub memory_pss: Option<u64>,
 }

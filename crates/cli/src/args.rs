@@ -161,6 +161,38 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         hpa: PathBuf,
     },
+    /// Have systemd start the system at boot
+    Install {
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        scope: Scope,
+    },
+    /// Take that back; what runs goes on
+    Uninstall {
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        scope: Scope,
+    },
+    /// Change Plimsoll itself to another version, under load, without losing a request
+    Upgrade {
+        #[command(flatten)]
+        at: At,
+        /// The new program. Default: the one that runs this command
+        #[arg(long, value_name = "PATH")]
+        to: Option<PathBuf>,
+        /// Give up waiting after so many seconds (the upgrade goes on)
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        timeout: u64,
+    },
+    #[command(hide = true)]
+    Speaks {
+        #[arg(long)]
+        state: PathBuf,
+        #[arg(long)]
+        out: PathBuf,
+    },
     #[command(hide = true)]
     Keeper {
         #[arg(long)]
@@ -180,6 +212,23 @@ pub(crate) enum Command {
         #[arg(long)]
         id: String,
     },
+}
+
+/// Whose systemd, and which unit.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Scope {
+    /// Your own systemd. Default, unless you are root
+    #[arg(long, conflicts_with = "system")]
+    pub(crate) user: bool,
+    /// The machine's systemd. Default for root
+    #[arg(long)]
+    pub(crate) system: bool,
+    /// The unit's name. Default: `plimsoll-` and the name of the folder
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Change nothing; show the unit
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,6 +8,7 @@ mod check;
 mod doctor;
 mod down;
 mod events;
+mod install;
 mod keeper;
 mod load;
 mod logs;
@@ -18,10 +19,12 @@ mod release;
 mod replay;
 mod service;
 mod simulate;
+mod speaks;
 mod status;
 mod stay;
 mod table;
 mod up;
+mod upgrade;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Command::Keeper { state, take_over } => keeper::keeper(state, take_over),
         Command::Engine { state } => keeper::engine(state),
         Command::Gateway { state, id } => keeper::gateway(state, id),
+        Command::Speaks { state, out } => speaks::speaks(&state, &out),
         command => on_runtime(command),
     }
 }
@@ -74,6 +78,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Simulate(simulate) => simulate::simulate(&simulate),
         Command::Load(load) => load::load(load).await,
         Command::Replay { hpa } => replay::hpa(&hpa),
-        Command::Keeper { .. } | Command::Engine { .. } | Command::Gateway { .. } => Ok(ExitCode::from(2)),
+        Command::Install { at, scope } => install::install(&at, &scope).await,
+        Command::Uninstall { at, scope } => install::uninstall(&at, &scope),
+        Command::Upgrade { at, to, timeout } => upgrade::upgrade(&at, to, timeout).await,
+        Command::Keeper { .. } | Command::Engine { .. } | Command::Gateway { .. } | Command::Speaks { .. } => {
+            Ok(ExitCode::from(2))
+        }
     }
 }

@@ -64,6 +64,9 @@ pub(crate) fn text(status: &Status) -> String {
     if !off.is_empty() {
         page.push_str(&format!("\nnot enforced on this machine: {}\n", off.join(", ")));
     }
+    if let Some(upgrade) = status.upgrade.as_ref().filter(|upgrade| upgrade.under_way) {
+        page.push_str(&format!("\nupgrading to {}: {}\n", upgrade.to, upgrade.message));
+    }
     for warning in &status.warnings {
         page.push_str(&format!("! {warning}\n"));
     }

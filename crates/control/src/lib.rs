@@ -13,3 +13,4 @@ pub mod rollout;
 pub mod route;
 pub mod table;
 pub mod termination;
+pub mod upgrade;

@@ -19,6 +19,7 @@ mod scaling;
 mod status;
 mod storing;
 mod turning;
+mod upgrading;
 
 use crate::{
     addresses::Addresses,
@@ -33,6 +34,7 @@ use crate::{
     serve,
 };
 use figures::Gateways;
+use plimsoll_control::upgrade::gateway_number;
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::{Instant, ReplicaId, RevisionId};
 use plimsoll_wire::{
@@ -48,6 +50,7 @@ use std::{
 };
 use storing::StoreState;
 use tokio::{sync::mpsc::UnboundedSender, task::JoinHandle};
+use upgrading::Upgrading;
 
 /// The whole state of the engine.
 pub(crate) struct Engine {
@@ -86,6 +89,7 @@ pub(crate) struct Engine {
     /// Until then, adopted replicas are looked at before anything is decided.
     settle_until: Option<Instant>,
     finished: bool,
+    upgrading: Upgrading,
     /// The task that serves the API.
     serving: Option<JoinHandle<()>>,
 }
@@ -119,6 +123,10 @@ impl Engine {
             Input::Listening { name, result } => self.take_listening(name, result),
             Input::Store { name, news } => self.take_store(&name, news),
             Input::Figures { gateway, figures } => self.take_figures(gateway, figures.map(|figures| *figures)),
+            Input::Candidate { found, reply } => self.take_candidate(*found, reply),
+            Input::KeeperUpgraded(became) => self.take_keeper_upgraded(became),
+            Input::GatewayRefused(why) => self.take_gateway_refusal(why),
+            Input::Retired(number, gone) => self.take_retired(number, gone),
             Input::Asked(asked) => self.answer(asked),
         }
     }
@@ -159,7 +167,10 @@ impl Engine {
             return;
         }
         match event {
-            Event::Exited { id, exit } => self.take_exit(&id, &exit),
+            Event::Exited { id, exit } => match gateway_number(&id) {
+                Some(number) => self.take_gateway_exit(number, &exit),
+                None => self.take_exit(&id, &exit),
+            },
             Event::Respawned(process) => {
                 let message = format!("started again by the keeper as process {}", process.pid);
                 self.tell(&process.id, "Respawned", &message, true);

@@ -1,5 +1,6 @@
 //! What reaches the engine's loop. Each is an observation or a wish; none of them is a decision.
 
+use crate::candidate::Found;
 use plimsoll_api::{
     Accepted, Event, Offer, Status,
     release::{Ledger, Order},
@@ -72,6 +73,19 @@ pub(crate) enum Input {
         /// The figures.
         figures: Option<Box<Figures>>,
     },
+    /// A program was asked whether it could take over.
+    Candidate {
+        /// What it said.
+        found: Box<Found>,
+        /// Who wants the upgrade.
+        reply: oneshot::Sender<Result<u64, String>>,
+    },
+    /// The keeper became another program, or why not.
+    KeeperUpgraded(Result<(), String>),
+    /// The gateway that is to take over could not be started.
+    GatewayRefused(String),
+    /// The gateway of that number was told to retire; whether it had ended already, and is forgotten.
+    Retired(u32, bool),
     /// Somebody asks, by the API.
     Asked(Asked),
 }
@@ -133,6 +147,8 @@ pub(crate) enum Asked {
     Down(bool, oneshot::Sender<Result<(), String>>),
     /// The names of the logs of a service, a replica, or of all.
     Logs(Option<String>, oneshot::Sender<Result<Vec<String>, String>>),
+    /// Change to that program; answered by the upgrade's number.
+    Upgrade(String, oneshot::Sender<Result<u64, String>>),
     /// The figures, as text for Prometheus.
     Metrics(oneshot::Sender<String>),
 }

@@ -43,13 +43,19 @@ pub(crate) struct Keeper {
 struct Inner {
     channel: RefCell<Option<Rc<AsyncFd<Channel>>>>,
     number: Cell<u64>,
+    version: Cell<u32>,
     waiting: RefCell<BTreeMap<u64, Waiting>>,
 }
 
 impl Keeper {
     /// A connection that is not there yet: everything fails with `Gone` until [`Keeper::connect`].
     pub(crate) fn unconnected() -> Self {
-        let inner = Inner { channel: RefCell::new(None), number: Cell::new(0), waiting: RefCell::new(BTreeMap::new()) };
+        let inner = Inner {
+            channel: RefCell::new(None),
+            number: Cell::new(0),
+            version: Cell::new(VERSION),
+            waiting: RefCell::new(BTreeMap::new()),
+        };
         Self { inner: Rc::new(inner) }
     }
 
@@ -109,9 +115,32 @@ impl Keeper {
     /// Says who speaks; tells the keeper's pid, and whether it took over.
     pub(crate) async fn hello(&self) -> Result<(i32, bool), KeeperError> {
         match self.ask(Ask::Hello { version: VERSION, role: "engine".into() }, &[]).await?.0 {
-            Answer::Hello { pid, took_over, .. } => Ok((pid, took_over)),
+            Answer::Hello { version, pid, took_over } => {
+                self.inner.version.set(version);
+                Ok((pid, took_over))
+            }
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// The version of messages that the keeper said it speaks.
+    pub(crate) fn version(&self) -> u32 {
+        self.inner.version.get()
+    }
+
+    /// Has the keeper become another program; answered by that one.
+    pub(crate) async fn upgrade(&self, program: &str, former: Option<String>) -> Result<(), KeeperError> {
+        self.ask(Ask::Upgrade { program: program.into(), former }, &[]).await.map(drop)
+    }
+
+    /// Tells the keeper that this engine stays.
+    pub(crate) async fn trust(&self) -> Result<(), KeeperError> {
+        self.ask(Ask::Trust, &[]).await.map(drop)
+    }
+
+    /// Has a process never be started again.
+    pub(crate) async fn retire(&self, id: &str) -> Result<(), KeeperError> {
+        self.ask(Ask::Retire { id: id.into() }, &[]).await.map(drop)
     }
 
     /// Starts a process.
@@ -172,9 +201,4 @@ impl Keeper {
 
 fn unexpected(answer: &Answer) -> KeeperError {
     KeeperError::Failed(format!("the keeper gave an answer to another question: {answer:?}"))
-}
-
-/// Whether an event belongs to one of Plimsoll's own processes.
-pub(crate) fn is_own(id: &str) -> bool {
-    id == "engine" || id == "gateway" || id.starts_with("gateway-")
 }

@@ -6,6 +6,7 @@
 //! Invariant: what must be durable is in the journal before it is answered.
 
 mod addresses;
+mod candidate;
 mod clock;
 mod engine;
 mod events;
@@ -31,9 +32,15 @@ mod variables;
 mod watched;
 
 use engine::Engine;
-use plimsoll_wire::{channel::Channel, place::Place};
+use plimsoll_wire::{
+    channel::Channel,
+    place::{Place, TUNING},
+};
 use std::{path::PathBuf, process::ExitCode};
 use tokio::sync::mpsc;
+
+/// How often others get their turn before an engine leaves.
+const FAREWELL: usize = 64;
 
 /// How an engine is started.
 #[derive(Debug, Clone)]
@@ -70,7 +77,7 @@ async fn work(options: Options) -> Result<(), String> {
     let (inputs, mut incoming) = mpsc::unbounded_channel();
     let mut engine = Engine::recover(place, options.program, channel, inputs).await?;
     engine.serve_api();
-    while !engine.is_finished() {
+    while !engine.is_finished() && !engine.is_leaving() {
         let wake = engine.turn();
         let sleep = async {
             match wake {
@@ -89,9 +96,30 @@ async fn work(options: Options) -> Result<(), String> {
             }
         }
     }
+    if engine.is_leaving() {
+        // What was answered is on its way to whoever asked.
+        for _ in 0..FAREWELL {
+            tokio::task::yield_now().await;
+        }
+        return Ok(());
+    }
     // The keeper ends us; what was just asked of it still has to be sent.
     while let Some(input) = incoming.recv().await {
         engine.take(input);
     }
     Ok(())
+}
+
+/// What Plimsoll's own processes need of the environment.
+fn own_environment() -> Vec<(String, String)> {
+    let names = ["PATH", "HOME", "TMPDIR"].into_iter().chain(TUNING);
+    names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+}
+
+/// Whether this program could go on with what an engine of that state directory has written down.
+///
+/// # Errors
+/// What it does not understand, for a person.
+pub fn understands(state: &std::path::Path) -> Result<(), String> {
+    record::not_understood(&Place::new(state).journal()).map_or(Ok(()), Err)
 }

@@ -40,6 +40,11 @@ impl Oneshots {
         exit
     }
 
+    /// Ends one by force, whoever waits for it.
+    pub(crate) async fn kill(&self, id: &str) {
+        self.keeper.signal(id, 9, true).await.ok();
+    }
+
     /// Takes an end that somebody here waits for; `false` if nobody does.
     pub(crate) fn take(&self, event: &Event) -> bool {
         let Event::Exited { id, exit } = event else { return false };

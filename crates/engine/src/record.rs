@@ -3,7 +3,7 @@
 //! Invariant: an entry is in the journal before the state here follows it.
 
 use plimsoll_journal::{
-    Damage, Durability, Journal, JournalError,
+    Damage, Durability, Item, Journal, JournalError,
     entry::{Entry, Remembered},
 };
 use std::path::Path;
@@ -26,6 +26,8 @@ pub(crate) struct Record {
     pub(crate) remembered: Remembered,
     /// The last write failed: nothing that must be durable is accepted.
     pub(crate) trouble: Option<String>,
+    /// Entries of kinds that only a newer Plimsoll knows, which went back to this one.
+    pub(crate) passed_over: usize,
 }
 
 impl Record {
@@ -39,11 +41,16 @@ impl Record {
             Some(snapshot) => snapshot.decode::<Remembered>().map_err(RecordError::NotUnderstood)?,
             None => Remembered::default(),
         };
+        let mut passed_over = 0;
         for record in &opened.records {
-            remembered.fold(record.decode::<Entry>().map_err(RecordError::NotUnderstood)?);
+            match record.decode::<Entry>() {
+                Ok(entry) => remembered.fold(entry),
+                Err(error) if is_newer(&error) => passed_over += 1,
+                Err(error) => return Err(RecordError::NotUnderstood(error)),
+            }
         }
         let damage = opened.damage.filter(Damage::loses_records).map(|damage| damage.to_string());
-        Ok((Self { journal, remembered, trouble: None }, damage))
+        Ok((Self { journal, remembered, trouble: None, passed_over }, damage))
     }
 
     /// Writes an entry down so that it survives our death. A disk that refuses is told in `trouble`; the entry holds in
@@ -75,4 +82,25 @@ impl Record {
             self.trouble = Some(crate::store::chain(&error));
         }
     }
+}
+
+/// What of a journal this program does not understand; `None`: it understands all that can be read.
+pub(crate) fn not_understood(dir: &Path) -> Option<String> {
+    for item in plimsoll_journal::read(dir) {
+        let wrong = match item {
+            Ok(Item::Snapshot(snapshot)) => snapshot.decode::<Remembered>().err(),
+            Ok(Item::Record(record)) => record.decode::<Entry>().err(),
+            // Damage is told by whoever uses the journal.
+            Err(_) => None,
+        };
+        if let Some(error) = wrong {
+            return Some(format!("the journal, {}: {error}", dir.display()));
+        }
+    }
+    None
+}
+
+/// Whether an entry is of a kind that this program does not know.
+fn is_newer(error: &serde_json::Error) -> bool {
+    error.is_data() && error.to_string().starts_with("unknown variant")
 }

@@ -74,6 +74,7 @@ pub(crate) async fn serve(listener: OwnedFd, inputs: UnboundedSender<Input>, log
         .route(paths::RELEASE, post(release))
         .route(paths::SIGNAL, post(signal))
         .route(paths::DOWN, post(down))
+        .route(paths::UPGRADE, post(upgrade))
         .route(paths::METRICS, get(metrics))
         .layer(DefaultBodyLimit::max(OFFER_MAX))
         .with_state(Desk { inputs, logs });
@@ -201,6 +202,15 @@ struct Ending {
 
 async fn down(State(desk): State<Desk>, Query(ending): Query<Ending>) -> Result<(), Refused> {
     desk.order(|reply| Asked::Down(ending.volumes, reply)).await
+}
+
+#[derive(Deserialize)]
+struct To {
+    program: String,
+}
+
+async fn upgrade(State(desk): State<Desk>, Query(to): Query<To>) -> Result<String, Refused> {
+    desk.order(|reply| Asked::Upgrade(to.program, reply)).await.map(|attempt| attempt.to_string())
 }
 
 async fn metrics(State(desk): State<Desk>) -> Result<impl IntoResponse, Refused> {

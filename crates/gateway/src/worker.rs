@@ -170,7 +170,9 @@ impl Worker {
             }
             Order::Drain { longest } => {
                 self.stop_accepting();
-                self.drains_until = Some(time::Instant::now() + longest);
+                // Said again, it does not get longer.
+                let until = time::Instant::now() + longest;
+                self.drains_until = Some(self.drains_until.map_or(until, |known| known.min(until)));
             }
             Order::Retire { .. } => {}
         }

@@ -8,6 +8,7 @@ use plimsoll_control::{
     reconcile::rolling::Sets,
     restart,
     rollout::{self, together},
+    upgrade,
 };
 use plimsoll_model::{Instant, ReplicaId, RevisionId, Service, System};
 use serde::{Deserialize, Serialize};
@@ -136,6 +137,8 @@ pub enum Entry {
     },
     /// The system has ended: nothing of it runs.
     Ended,
+    /// What is remembered of Plimsoll's own upgrades has changed. Survives power loss.
+    Upgrade(Box<upgrade::Memory>),
     /// Something happened or was decided.
     Told {
         /// Counts up from 1.
@@ -279,6 +282,8 @@ pub struct Remembered {
     pub renewals: BTreeMap<String, u64>,
     /// Services that have started since the system last came up.
     pub begun: BTreeSet<String>,
+    /// Plimsoll's own upgrades, and which gateway serves.
+    pub upgrade: upgrade::Memory,
     /// The system is to end (and its volumes with it).
     pub ending: Option<bool>,
     /// The last event's number.
@@ -341,6 +346,7 @@ impl Remembered {
                 self.renewed.insert(revision);
                 self.renewals.insert(service, renewal);
             }
+            Entry::Upgrade(upgrade) => self.upgrade = *upgrade,
             Entry::Ending { volumes } => self.ending = Some(volumes),
             Entry::Ended => {
                 self.replicas.clear();
@@ -350,6 +356,7 @@ impl Remembered {
                 self.together = together::Memory { number: self.together.number, ..Default::default() };
                 self.autoscaled.clear();
                 self.ending = None;
+                self.upgrade.ended();
             }
             Entry::Told { number, at, .. } => {
                 self.last_event = number;

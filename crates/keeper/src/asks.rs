@@ -58,13 +58,17 @@ impl Keeper {
                 self.stop(Duration::from_millis(grace_ms));
                 Answer::Done
             }
-            Ask::Upgrade { program } => return self.upgrade(token, number, &program),
+            Ask::Upgrade { program, former } => return self.upgrade(token, number, &program, former),
+            Ask::Trust => {
+                self.trial = None;
+                Answer::Done
+            }
         };
         self.reply(token, number, answer, None);
     }
 
     fn hello(&mut self, token: u64, version: u32, role: String) -> Answer {
-        if version + 1 < plimsoll_wire::VERSION || version > plimsoll_wire::VERSION + 1 {
+        if !plimsoll_wire::understands(version) {
             return failed(format!("this keeper speaks version {}, not {version}", plimsoll_wire::VERSION));
         }
         if let Some(connection) = self.connections.get_mut(&token) {
@@ -116,7 +120,7 @@ impl Keeper {
             Some(child) if child.waits => failed(format!("{id} is about to be started again; retire it first")),
             Some(_) => {
                 self.children.remove(id);
-                self.changed = true;
+                self.changed(id);
                 Answer::Done
             }
         }
@@ -126,7 +130,7 @@ impl Keeper {
         match self.children.get_mut(id) {
             Some(child) => {
                 Child::retire(child);
-                self.changed = true;
+                self.changed(id);
                 Answer::Done
             }
             None => failed(format!("no process {id} is known")),

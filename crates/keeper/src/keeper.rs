@@ -6,13 +6,14 @@ use crate::{
     cgroup::Hierarchies,
     child::{Child, Part},
     connection::Connection,
-    inventory::Book,
+    inventory::{Change, Ledger},
     kept::Kept,
     log_file::timestamp,
     logs::{Logs, NOTICE_EVERY},
     raw,
     startup::Foundation,
     stopping::Stopping,
+    trial::Trial,
 };
 use plimsoll_wire::{
     channel::Channel,
@@ -24,7 +25,7 @@ use rustix::{
     fd::{AsFd, OwnedFd},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::PathBuf,
     process::ExitCode,
@@ -63,6 +64,8 @@ pub(crate) enum Due {
     Sweep(String),
     /// Tell what was dropped of that log.
     Notice(String),
+    /// Look whether the engine of a new program is trusted by now.
+    Trial,
     /// Go on stopping.
     Stop,
 }
@@ -91,9 +94,12 @@ pub(crate) struct Keeper {
     pub(crate) logs: Logs,
     pub(crate) kept: BTreeMap<String, Kept>,
     agenda: BTreeMap<(Instant, u64), Due>,
-    /// Something changed that the inventory tells.
-    pub(crate) changed: bool,
+    inventory: Ledger,
+    /// Processes of which something changed that the inventory tells.
+    changed: BTreeSet<String>,
     pub(crate) stopping: Option<Stopping>,
+    /// The engine is of a new program that is not trusted yet.
+    pub(crate) trial: Option<Trial>,
     more_to_reap: bool,
 }
 
@@ -121,8 +127,10 @@ impl Keeper {
             logs,
             kept: BTreeMap::new(),
             agenda: BTreeMap::new(),
-            changed: true,
+            inventory: Ledger::default(),
+            changed: BTreeSet::new(),
             stopping: None,
+            trial: None,
             more_to_reap: true,
         };
         rustix::io::ioctl_fionbio(&keeper.listener, true)?;
@@ -209,6 +217,7 @@ impl Keeper {
                 Due::Respawn(id) => self.respawn(&id),
                 Due::Sweep(id) => self.sweep(&id),
                 Due::Notice(name) => self.notice(&name),
+                Due::Trial => self.end_trial(),
                 // The loop itself looks at it.
                 Due::Stop => {}
             }
@@ -343,13 +352,25 @@ impl Keeper {
         }
     }
 
+    /// Something changed of that process which the inventory tells, or it is known no more.
+    pub(crate) fn changed(&mut self, id: &str) {
+        self.changed.insert(id.to_owned());
+    }
+
     /// Writes down what another keeper would need, if it changed.
     pub(crate) fn write_inventory(&mut self) {
-        if !std::mem::take(&mut self.changed) {
-            return;
-        }
-        let records = self.children.values().map(|child| child.record.clone()).collect();
-        if let Err(error) = Book::new(self.boot_id.clone(), records).write(&self.place.inventory()) {
+        let changed = std::mem::take(&mut self.changed);
+        let record = |child: &'_ Child| child.record.clone();
+        let written = if self.inventory.is_to_be_rewritten() {
+            self.inventory.rewrite(&self.place.inventory(), &self.boot_id, self.children.values().map(record))
+        } else {
+            let changes = changed.into_iter().map(|id| match self.children.get(&id) {
+                Some(child) => Change::Put(Box::new(record(child))),
+                None => Change::Gone(id),
+            });
+            self.inventory.append(changes)
+        };
+        if let Err(error) = written {
             self.note(&format!("cannot write {}: {error}", self.place.inventory().display()));
         }
     }

@@ -22,6 +22,7 @@ mod spawn;
 mod startup;
 mod stopping;
 mod takeover;
+mod trial;
 mod upgrade;
 
 use keeper::Keeper;
@@ -50,6 +51,18 @@ impl Options {
     #[must_use]
     pub fn new(state: PathBuf, program: PathBuf) -> Self {
         Self { state, program, engine: true, take_over: false, log_caps: LogCaps::default() }
+    }
+}
+
+/// Whether this program could take over from a keeper of that state directory.
+///
+/// # Errors
+/// What it does not understand, for a person.
+pub fn understands(state: &std::path::Path) -> Result<(), String> {
+    let path = plimsoll_wire::place::Place::new(state).inventory();
+    match inventory::Book::read(&path) {
+        (None, true) => Err(format!("the keeper's inventory, {}", path.display())),
+        _ => Ok(()),
     }
 }
 

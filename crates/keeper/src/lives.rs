@@ -1,11 +1,12 @@
 //! Starting processes, seeing them end, ending what they leave behind, and starting them again.
 
 use crate::{
-    child::{Child, Ending, Record},
+    child::{Child, ENGINE, Ending, Record},
     keeper::{Due, Keeper, Source},
     proc, raw,
     raw::Reaped,
     spawn::{self, Ground, Streams},
+    trial,
 };
 use plimsoll_wire::{
     channel::Channel,
@@ -65,7 +66,7 @@ impl Keeper {
         let process = record.process.clone();
         self.by_pid.insert(process.pid, wish.id.clone());
         self.children.insert(wish.id.clone(), Child::new(record, Some(started.pidfd), true));
-        self.changed = true;
+        self.changed(&wish.id);
         Ok(process)
     }
 
@@ -172,7 +173,7 @@ impl Keeper {
         });
         child.record.ended = Some(exit);
         child.ending = Some(Ending { known, since: Instant::now(), pause: SWEEP_MIN, session_until });
-        self.changed = true;
+        self.changed(id);
         self.sweep(id);
     }
 
@@ -223,13 +224,17 @@ impl Keeper {
         }
         child.record.process.exit = Some(exit.clone());
         let log = child.record.log.take();
+        if id == ENGINE {
+            self.judge_engine(&exit);
+        }
+        let Some(child) = self.children.get_mut(id) else { return };
         let again = child.record.again.is_some() && self.stopping.is_none();
         let mut delay = None;
         if again {
             child.waits = true;
             delay = Some(child.next_delay());
         }
-        self.changed = true;
+        self.changed(id);
         self.release_log(log.as_deref());
         self.tell(&Event::Exited { id: id.to_owned(), exit });
         if let Some(delay) = delay {
@@ -248,6 +253,9 @@ impl Keeper {
         let (delay, respawns) = (child.delay, child.record.process.respawns + 1);
         match self.start(&wish) {
             Ok(_) => {
+                if id == ENGINE && self.trial.is_some() {
+                    self.at(Instant::now() + trial::LONGEST, Due::Trial);
+                }
                 let Some(child) = self.children.get_mut(id) else { return };
                 child.delay = delay;
                 child.record.process.respawns = respawns;
@@ -269,7 +277,7 @@ impl Keeper {
         child.waits = true;
         child.began = Instant::now();
         let delay = child.next_delay();
-        self.changed = true;
+        self.changed(id);
         self.at(Instant::now() + delay, Due::Respawn(id.clone()));
     }
 }

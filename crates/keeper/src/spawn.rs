@@ -124,7 +124,10 @@ fn all_limits(spawn: &Spawn) -> Vec<String> {
 /// The files that may be meant by the program's name.
 fn candidates(spawn: &Spawn) -> Vec<PathBuf> {
     if spawn.program.contains('/') {
-        return vec![PathBuf::from(&spawn.program)];
+        let named = PathBuf::from(&spawn.program);
+        // One of Plimsoll's own processes: if its file is gone, our own is as good, which the kernel still has.
+        let own = (spawn.respawn && spawn.channel).then(|| PathBuf::from("/proc/self/exe"));
+        return std::iter::once(named).chain(own).collect();
     }
     let path =
         spawn.env.iter().rev().find(|(name, _)| name == "PATH").map_or(PATH_DEFAULT, |(_, value)| value.as_str());

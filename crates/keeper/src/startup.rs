@@ -7,7 +7,7 @@ use crate::{
     logs::Logs,
     proc, raw,
 };
-use plimsoll_wire::{channel::Channel, place::Place};
+use plimsoll_wire::{channel::Channel, place::Place, sum};
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::FlockOperation,
@@ -147,7 +147,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 pub(crate) fn cookie(state: &Path) -> io::Result<String> {
     let found = fs::metadata(state)?;
     let text = format!("{}\n{}\n{}\n{}", state.display(), found.dev(), found.ino(), found.uid());
-    Ok(format!("{:016x}", crate::inventory::check_sum(text.as_bytes())))
+    Ok(format!("{:016x}", sum::fnv(sum::START, text.as_bytes())))
 }
 
 /// Protects us from the kernel's choice when memory runs out; returns what children shall have instead.

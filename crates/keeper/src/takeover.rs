@@ -33,7 +33,6 @@ impl Keeper {
         let in_use = self.children.values().filter_map(|child| child.record.group.as_ref());
         let in_use: BTreeSet<String> = in_use.map(|group| group.name.clone()).collect();
         self.hierarchies.clear(&in_use);
-        self.changed = true;
     }
 
     /// Takes in one of the former keeper's processes.
@@ -137,7 +136,7 @@ impl Keeper {
     }
 
     /// How the engine is started.
-    fn engine(&self) -> Spawn {
+    pub(crate) fn engine(&self) -> Spawn {
         let own =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Spawn {

@@ -12,6 +12,7 @@ use crate::{
     kept::Kept,
     launch, proc, raw,
     startup::{self, Foundation, StartError, act},
+    trial::Trial,
 };
 use plimsoll_wire::{
     channel::{Channel, memfd, read_memfd},
@@ -52,6 +53,9 @@ struct Handover {
     children: Vec<Life>,
     /// By log: a line whose end has not come yet.
     partial: BTreeMap<String, Vec<u8>>,
+    /// What the engine is started from again if the new program's does not stay.
+    #[serde(default)]
+    former: Option<String>,
 }
 
 /// A connection.
@@ -84,11 +88,11 @@ struct Life {
 
 impl Keeper {
     /// Becomes that program. Returns only if that failed, which is then answered; else the new program answers.
-    pub(crate) fn upgrade(&mut self, token: u64, number: u64, program: &str) {
+    pub(crate) fn upgrade(&mut self, token: u64, number: u64, program: &str, former: Option<String>) {
         let why = if self.stopping.is_some() {
             "this system is being stopped".to_owned()
         } else {
-            match self.become_program(token, number, Path::new(program)) {
+            match self.become_program(token, number, Path::new(program), former) {
                 Ok(never) => match never {},
                 Err(error) => error.to_string(),
             }
@@ -96,11 +100,17 @@ impl Keeper {
         self.reply(token, number, failed(format!("cannot become {program}: {why}")), None);
     }
 
-    fn become_program(&mut self, token: u64, number: u64, program: &Path) -> io::Result<std::convert::Infallible> {
+    fn become_program(
+        &mut self,
+        token: u64,
+        number: u64,
+        program: &Path,
+        former: Option<String>,
+    ) -> io::Result<std::convert::Infallible> {
         rustix::fs::access(program, rustix::fs::Access::EXEC_OK)?;
         self.write_inventory();
         self.settle_connections();
-        let handover = self.handover(token, number);
+        let handover = Handover { former, ..self.handover(token, number) };
         let text = memfd("plimsoll-handover", &serde_json::to_vec(&handover)?)?;
         let args = std::iter::once(program.as_os_str().to_owned()).chain(std::env::args_os().skip(1));
         let args = args.map(string).collect::<io::Result<Vec<CString>>>()?;
@@ -156,6 +166,7 @@ impl Keeper {
             kept: kept.collect(),
             children: children.collect(),
             partial: self.logs.partial(),
+            former: None,
         }
     }
 
@@ -239,9 +250,25 @@ fn go_on(options: &Options, handover: Handover) -> Result<Keeper, StartError> {
     };
     let mut keeper = Keeper::new(foundation).map_err(act("wait for events"))?;
     keeper.took_over = handover.took_over;
+    keeper.trial = handover.former.clone().map(Trial::of);
     keeper.receive(handover);
     if options.engine {
         keeper.ensure_engine();
     }
     Ok(keeper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_keeper_of_the_first_version_hands_over_is_understood() {
+        // Recorded from a keeper that was asked to become a program that wrote it down.
+        let text = include_str!("../tests/recorded/handover-1.json");
+        let handover: Handover = serde_json::from_str(text).unwrap();
+        assert_eq!((handover.version, handover.former), (VERSION, None));
+        assert_eq!((handover.children.len(), handover.kept.len(), handover.connections.len()), (4, 4, 3));
+        assert!(handover.children.iter().any(|life| life.record.again.is_some()));
+    }
 }

@@ -87,7 +87,13 @@ pub enum Ask {
     Upgrade {
         /// The new program's path.
         program: String,
+        /// The engine is started from this one again if the new program's ends badly three times, or is not trusted
+        /// ([`Ask::Trust`]) within two minutes. `None` (and version 1): there is no way back.
+        #[serde(default)]
+        former: Option<String>,
     },
+    /// The new engine has gone on with what runs: the former program is not gone back to any more.
+    Trust,
 }
 
 /// A process to start. Nothing is inherited from the keeper: environment, directory and limits are all here.

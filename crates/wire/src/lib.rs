@@ -9,6 +9,16 @@ pub mod channel;
 pub mod gateway;
 pub mod keeper;
 pub mod place;
+pub mod sum;
 
 /// The version of these messages; said by both sides in their first one.
-pub const VERSION: u32 = 1;
+///
+/// 1: the first. 2: [`keeper::Ask::Upgrade`] names a program to go back to, [`keeper::Ask::Trust`]; gateways tell whether
+/// they drain and listen.
+pub const VERSION: u32 = 2;
+
+/// Whether one who speaks that version is understood: N and its neighbours.
+#[must_use]
+pub const fn understands(version: u32) -> bool {
+    version.abs_diff(VERSION) <= 1
+}

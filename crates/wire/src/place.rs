@@ -1,5 +1,6 @@
 //! Where a system's state lives, and the names of the files in it.
 
+use crate::sum;
 use std::path::{Path, PathBuf};
 
 /// The state directory of one system, and its run directory.
@@ -24,7 +25,10 @@ impl Place {
             run
         } else {
             let uid = rustix::process::geteuid().as_raw();
-            PathBuf::from(format!("/tmp/plimsoll-{uid}-{:016x}", fnv(state.as_os_str().as_encoded_bytes())))
+            PathBuf::from(format!(
+                "/tmp/plimsoll-{uid}-{:016x}",
+                sum::fnv(sum::START, state.as_os_str().as_encoded_bytes())
+            ))
         };
         Self { state: state.into(), run }
     }
@@ -53,7 +57,7 @@ impl Place {
         self.run.join(format!("{id}.sock"))
     }
 
-    /// What the keeper needs to take over after a keeper's death: `boot id`, and each process.
+    /// What the keeper needs to take over after a keeper's death: the boot's id, and each process.
     #[must_use]
     pub fn inventory(&self) -> PathBuf {
         self.state.join("keeper.json")
@@ -63,6 +67,12 @@ impl Place {
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         self.state.join("logs").join(format!("{name}.log"))
+    }
+
+    /// The program that an upgrade would go back to.
+    #[must_use]
+    pub fn former_program(&self) -> PathBuf {
+        self.state.join("former")
     }
 
     /// The journal's folder.
@@ -85,11 +95,6 @@ pub const TUNING: [&str; 6] = [
     "PLIMSOLL_UPSTREAM_IDLE_MS",
     "PLIMSOLL_HEAD_TIMEOUT_MS",
 ];
-
-/// FNV-1a, 64 bits: short and the same everywhere.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
 
 #[cfg(test)]
 mod tests {

@@ -172,6 +172,9 @@ impl App {
         while self.wait_for_request(&reader, stream, kept)? {
             kept = true;
             let Some((target, length)) = head(&mut reader)? else { return Ok(()) };
+            if target == "/socket" {
+                return echo(reader, stream);
+            }
             io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
             thread::sleep(Duration::from_millis(self.slow_ms.load(SeqCst)));
             if target == "/truncate" {
@@ -264,6 +267,19 @@ impl App {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.clear();
         files.extend((0..count).map_while(|_| File::open("/dev/null").ok()));
+    }
+}
+
+/// Agrees to speak another protocol, which says everything back.
+fn echo(mut reader: BufReader<&TcpStream>, mut stream: &TcpStream) -> io::Result<()> {
+    stream.write_all(b"HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")?;
+    let mut bytes = [0; 4096];
+    loop {
+        let length = reader.read(&mut bytes)?;
+        if length == 0 {
+            return Ok(());
+        }
+        stream.write_all(&bytes[..length])?;
     }
 }
 

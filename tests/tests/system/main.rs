@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it fails")]
 
 mod changes;
+mod connections;
 mod crash_points;
 mod daemons;
 mod drills;
@@ -18,6 +19,7 @@ mod people;
 mod pressure;
 mod programs;
 mod proving;
+mod reboot;
 mod releases;
 mod replicas;
 mod simple;
@@ -25,6 +27,7 @@ mod starting;
 mod stores;
 mod sweep;
 mod traffic;
+mod upgrading;
 mod world;
 
 /// How often something is done: `usual` times, or more in a soak.

@@ -20,6 +20,7 @@ impl Engine {
         if volumes && let Err(error) = self.drop_volumes() {
             self.tell("system", "VolumesNotDropped", &error, true);
         }
+        self.drop_socket_folders();
         self.tell("system", "Ended", "nothing of it runs any more", false);
         // That it has ended is written down by the engine that finds nothing running (`Engine::adopt`): were it written
         // here, and this engine killed before the keeper is asked to stop, the next one would start everything again.

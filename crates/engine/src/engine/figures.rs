@@ -1,19 +1,17 @@
 //! What gateways tell, all of them together.
 
 use super::Engine;
-use crate::figures;
+use crate::{figures, input::Input};
+use plimsoll_control::upgrade::gateway_name;
 use plimsoll_model::{Instant, Millis, ReplicaId};
-use plimsoll_wire::{gateway::Figures, keeper::Spawn, place::TUNING};
+use plimsoll_wire::{gateway::Figures, keeper::Spawn};
 use std::{collections::BTreeMap, time::Duration};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::AbortHandle};
 
 /// How often gateways are asked when nothing waits for their answer.
 const CALM: Duration = Duration::from_secs(1);
 /// How often while a replica is being drained.
 const HURRY: Duration = Duration::from_millis(10);
-/// The process id of the first gateway.
-pub(super) const FIRST: &str = "gateway";
-
 /// How often while a release is judged.
 const RELEASE: Duration = Duration::from_millis(200);
 /// How often while traffic decides about numbers of replicas.
@@ -25,6 +23,7 @@ pub(crate) struct Gateways {
     /// The figures before, and when the two were told.
     former: BTreeMap<String, (Figures, Instant, Instant)>,
     told_at: BTreeMap<String, Instant>,
+    followed: BTreeMap<String, AbortHandle>,
     pace: watch::Sender<Duration>,
 }
 
@@ -47,6 +46,7 @@ impl Default for Gateways {
             figures: BTreeMap::new(),
             former: BTreeMap::new(),
             told_at: BTreeMap::new(),
+            followed: BTreeMap::new(),
             pace: watch::channel(CALM).0,
         }
     }
@@ -85,6 +85,13 @@ impl Gateways {
     /// No gateway can be reached.
     pub(super) fn is_empty(&self) -> bool {
         self.figures.is_empty()
+    }
+
+    /// Requests of a service that other gateways than this one have in flight.
+    pub(super) fn in_flight_elsewhere(&self, gateway: &str, service: &str) -> u64 {
+        let others =
+            self.figures.iter().filter(|(name, _)| *name != gateway).flat_map(|(_, figures)| &figures.replicas);
+        others.filter(|(replica, _)| is_of(replica, service)).map(|(_, replica)| replica.in_flight).sum()
     }
 
     /// Requests that a replica has not answered.
@@ -142,42 +149,60 @@ impl Engine {
     /// A gateway told its figures: to be asked for later, and to those who decide by them.
     pub(super) fn take_figures(&mut self, gateway: String, figures: Option<Figures>) {
         let now = self.clock.now();
+        if figures.is_some() && !self.gateways.followed.contains_key(&gateway) {
+            // Said just before it was forgotten.
+            return;
+        }
         self.gateways.take(gateway.clone(), figures, now);
         self.sample_traffic(&gateway, now);
         self.sample_releases(&gateway);
     }
 
-    /// Has the keeper start the gateway (or finds that it runs), and follows its figures.
-    pub(super) fn start_gateway(&self) {
-        let state = self.place.state.display().to_string();
+    /// Has the keeper start the gateway that serves (or finds that it runs), and follows its figures.
+    pub(super) fn start_gateway(&mut self) {
+        let number = self.current_gateway();
+        self.spawn_gateway(number, self.program.display().to_string());
+        self.follow_gateway(number);
+    }
+
+    /// Has the keeper start the gateway of that number from that program.
+    pub(super) fn spawn_gateway(&self, number: u32, program: String) {
+        let (id, state) = (gateway_name(number), self.place.state.display().to_string());
         let spawn = Spawn {
-            id: FIRST.into(),
-            program: self.program.display().to_string(),
-            args: ["gateway", "--state", &state, "--id", FIRST].map(str::to_owned).to_vec(),
-            env: own_environment(),
-            log: Some(FIRST.into()),
+            program,
+            args: ["gateway", "--state", &state, "--id", &id].map(str::to_owned).to_vec(),
+            id,
+            env: crate::own_environment(),
+            log: Some(gateway_name(1)),
             channel: true,
             respawn: true,
             ..Spawn::default()
         };
-        let keeper = self.keeper.clone();
-        tokio::task::spawn_local(async move { keeper.spawn(spawn).await });
+        let (keeper, inputs) = (self.keeper.clone(), self.inputs.clone());
+        tokio::task::spawn_local(async move {
+            if let Err(error) = keeper.spawn(spawn).await {
+                inputs.send(Input::GatewayRefused(error.to_string())).ok();
+            }
+        });
     }
 
-    /// Follows the gateway's figures for ever.
-    pub(super) fn follow_gateway(&self) {
-        let socket = self.place.gateway_socket(FIRST);
-        tokio::task::spawn_local(figures::follow(
-            FIRST.into(),
-            socket,
-            self.gateways.pace.subscribe(),
-            self.inputs.clone(),
-        ));
+    /// Follows a gateway's figures until it is forgotten.
+    pub(super) fn follow_gateway(&mut self, number: u32) {
+        let id = gateway_name(number);
+        if self.gateways.followed.contains_key(&id) {
+            return;
+        }
+        let socket = self.place.gateway_socket(&id);
+        let follow = figures::follow(id.clone(), socket, self.gateways.pace.subscribe(), self.inputs.clone());
+        self.gateways.followed.insert(id, tokio::task::spawn_local(follow).abort_handle());
     }
-}
 
-/// What Plimsoll's own processes need of the environment.
-fn own_environment() -> Vec<(String, String)> {
-    let names = ["PATH", "HOME", "TMPDIR"].into_iter().chain(TUNING);
-    names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+    /// That gateway is gone for good.
+    pub(super) fn unfollow_gateway(&mut self, number: u32) {
+        let id = gateway_name(number);
+        if let Some(following) = self.gateways.followed.remove(&id) {
+            following.abort();
+        }
+        self.gateways.take(id, None, self.clock.now());
+    }
 }

@@ -25,6 +25,7 @@ impl Engine {
             Asked::Signal(id, signal, reply) => drop(reply.send(self.signal(&id, signal))),
             Asked::Down(volumes, reply) => drop(reply.send(self.down(volumes))),
             Asked::Logs(name, reply) => drop(reply.send(self.logs(name.as_deref()))),
+            Asked::Upgrade(program, reply) => self.ask_candidate(program, reply),
             Asked::Metrics(reply) => drop(reply.send(self.metrics())),
         }
     }

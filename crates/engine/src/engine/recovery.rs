@@ -2,11 +2,7 @@
 //!
 //! Invariant: a process that runs and is wanted is never started anew.
 
-use super::{
-    Engine,
-    figures::{FIRST, Gateways},
-    routing::Routes,
-};
+use super::{Engine, figures::Gateways, routing::Routes};
 use crate::{
     addresses::Addresses,
     clock::Clock,
@@ -18,7 +14,7 @@ use crate::{
     replica::{Replica, Stage, of_process},
     secrets::{self, Secrets},
 };
-use plimsoll_control::health;
+use plimsoll_control::{health, upgrade::gateway_number};
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::{
     Instant, Millis, ReplicaId,
@@ -88,6 +84,7 @@ impl Engine {
             keeper_pid: 0,
             settle_until: None,
             finished: false,
+            upgrading: Default::default(),
             serving: None,
         };
         engine.adopt(damage).await.map_err(|error| format!("cannot go on with what runs: {error}"))?;
@@ -107,6 +104,13 @@ impl Engine {
                 "the keeper died and another one took over: how processes ended meanwhile is not known".into(),
             );
         }
+        if self.record.passed_over > 0 {
+            let count = self.record.passed_over;
+            self.warn(
+                "JournalNewer",
+                format!("{count} entries of the journal are of a newer version, and were passed over"),
+            );
+        }
         let inventory = self.keeper.list().await?;
         self.take_what_was_kept(took_over, &inventory).await;
         if self.record.remembered.ending.is_some() && inventory.processes.iter().all(|process| process.id == ENGINE) {
@@ -117,7 +121,7 @@ impl Engine {
         self.adopt_replicas(&inventory);
         self.end_strangers(&inventory);
         self.start_gateway();
-        self.follow_gateway();
+        self.adopt_gateways(&inventory);
         self.arrange_stores();
         self.reserve_edges();
         self.keep_programs();
@@ -134,7 +138,10 @@ impl Engine {
     /// The last routes and the secrets, as the keeper kept them.
     async fn take_what_was_kept(&mut self, took_over: bool, inventory: &Inventory) {
         let mut routes = self.kept_routes().await;
-        let mut serves = inventory.processes.iter().filter(|process| process.id == FIRST && process.exit.is_none());
+        let mut serves = inventory
+            .processes
+            .iter()
+            .filter(|process| gateway_number(&process.id).is_some() && process.exit.is_none());
         if took_over && serves.next().is_some() {
             // A gateway that lost its keeper looks for the next one, and hands the routes back that it serves.
             for _ in 0..HAND_BACK_TRIES {
@@ -252,10 +259,10 @@ impl Engine {
             return;
         }
         self.tell("system", "KeeperLost", "the keeper is gone; another one is started and takes over", true);
-        let (place, program) = (self.place.clone(), self.program.clone());
+        let place = self.place.clone();
         let (keeper, inputs) = (self.keeper.clone(), self.inputs.clone());
         tokio::task::spawn_local(async move {
-            let took = crate::takeover::another_keeper(&place, &program, &keeper, inputs.clone()).await;
+            let took = crate::takeover::another_keeper(&place, &keeper, inputs.clone()).await;
             inputs.send(Input::KeeperBack(took)).ok();
         });
     }
@@ -273,6 +280,7 @@ impl Engine {
                 self.listeners.clear();
                 self.binding.clear();
                 self.start_gateway();
+                self.adopt_gateways(&inventory);
                 let launching: Vec<ReplicaId> = self
                     .replicas
                     .values()

@@ -239,6 +239,10 @@ impl Engine {
 
     /// Keeps what a gateway saw since its last answer, for the autoscalers that go by traffic.
     pub(super) fn sample_traffic(&mut self, gateway: &str, now: Instant) {
+        if gateway != plimsoll_control::upgrade::gateway_name(self.current_gateway()) {
+            // One that an upgrade replaces gets no new requests: what it still has in flight is added below.
+            return;
+        }
         let Some(accepted) = &self.record.remembered.accepted else { return };
         let Some((figures, former, span)) = self.gateways.last_span(gateway) else { return };
         for (name, scaler) in &mut self.scalers {
@@ -254,7 +258,7 @@ impl Engine {
             }
             let held = figures.held.get(name).copied().unwrap_or(0);
             // The mean of both ends of the span, in thousandths.
-            let in_flight = in_flight * 500 + held * 1000;
+            let in_flight = in_flight * 500 + (held + self.gateways.in_flight_elsewhere(gateway, name)) * 1000;
             scaler.samples.push(traffic::Sample { at: now, span, in_flight, arrived });
         }
     }

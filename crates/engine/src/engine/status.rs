@@ -6,7 +6,7 @@ use plimsoll_api::{
     Status,
     status::{IngressStatus, MemberStatus, OwnProcess, ReplicaStatus, ServiceStatus, StoreStatus},
 };
-use plimsoll_control::reconcile::Phase;
+use plimsoll_control::{reconcile::Phase, upgrade::gateway_number};
 use plimsoll_model::{EdgeId, system::Listen};
 use plimsoll_wire::keeper::Inventory;
 use std::collections::BTreeMap;
@@ -16,10 +16,10 @@ impl Engine {
     /// Answers with the status; what the keeper knows (pids, memory) is asked for first.
     pub(super) fn answer_status(&self, reply: oneshot::Sender<Status>) {
         let mut status = self.status();
-        let (keeper, keeper_pid) = (self.keeper.clone(), self.keeper_pid);
+        let (keeper, keeper_pid, gateway) = (self.keeper.clone(), self.keeper_pid, self.current_gateway());
         tokio::task::spawn_local(async move {
             let inventory = keeper.list().await.unwrap_or_default();
-            add_processes(&mut status, &inventory, keeper_pid);
+            add_processes(&mut status, &inventory, keeper_pid, gateway);
             reply.send(status).ok();
         });
     }
@@ -56,6 +56,7 @@ impl Engine {
                 .iter()
                 .map(|listen| self.ingress_status(listen, &system.ingress.hosts))
                 .collect(),
+            upgrade: self.upgrade_status(),
             promises: system.promises,
             unenforced: system.unenforced,
             warnings,
@@ -173,12 +174,20 @@ fn without_password(url: &str) -> String {
 }
 
 /// Adds what the keeper and the kernel know of processes.
-fn add_processes(status: &mut Status, inventory: &Inventory, keeper_pid: i32) {
-    let own = |pid: i32, respawns: u64| OwnProcess { pid, respawns, memory_pss: usage::pss(pid) };
+fn add_processes(status: &mut Status, inventory: &Inventory, keeper_pid: i32, gateway: u32) {
+    let own = |pid: i32, respawns: u64| {
+        let program = crate::candidate::program_of(pid).map(|program| program.path);
+        OwnProcess { pid, respawns, program, memory_pss: usage::pss(pid) }
+    };
     status.processes.insert("keeper".into(), own(keeper_pid, 0));
     for process in inventory.processes.iter().filter(|process| process.exit.is_none()) {
-        if crate::keeper::is_own(&process.id) {
-            status.processes.insert(process.id.clone(), own(process.pid, process.respawns));
+        let name = match gateway_number(&process.id) {
+            Some(number) if number == gateway => Some("gateway".to_owned()),
+            Some(number) => Some(format!("gateway-{number}")),
+            None => (process.id == "engine").then(|| process.id.clone()),
+        };
+        if let Some(name) = name {
+            status.processes.insert(name, own(process.pid, process.respawns));
         }
         let Some((id, _)) = crate::replica::of_process(&process.id) else { continue };
         if let Some(service) = status.services.get_mut(&id.service)

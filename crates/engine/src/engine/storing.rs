@@ -6,6 +6,7 @@ use plimsoll_control::account::{self, Question};
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::{ReplicaId, Store, store::Engine as Kind};
 use plimsoll_stores::{Inspection, Site, User};
+use plimsoll_wire::sum;
 use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
@@ -143,17 +144,35 @@ impl Engine {
         Ok(stores)
     }
 
-    /// Tells this system's state directory from others (FNV-1a).
+    /// Tells this system's state directory from others.
     fn state_hash(&self) -> u64 {
-        let bytes = self.place.state.as_os_str().as_encoded_bytes();
-        bytes
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+        sum::fnv(sum::START, self.place.state.as_os_str().as_encoded_bytes())
+    }
+
+    /// Tells the sockets of one store from those of others, of all systems.
+    fn socket_name(&self, name: &str) -> String {
+        format!("{:016x}", sum::fnv(self.state_hash(), name.as_bytes()))
+    }
+
+    /// Removes the folder of a store's sockets, wherever it was; its servers have ended.
+    fn drop_socket_folder(&self, name: &str) {
+        let unique = self.socket_name(name);
+        let elsewhere = Path::new("/tmp").join(format!("plimsoll-{unique}"));
+        for folder in [Path::new(SOCKETS).join(&unique), self.place.run.join(&unique), elsewhere] {
+            fs::remove_dir_all(folder).ok();
+        }
+        // Only when no other system has sockets there.
+        fs::remove_dir(SOCKETS).ok();
+    }
+
+    /// As above, of every store.
+    pub(super) fn drop_socket_folders(&self) {
+        self.stores.keys().for_each(|name| self.drop_socket_folder(name));
     }
 
     /// A short folder for the sockets of one store's servers, that nobody else may write to.
     fn socket_folder(&self, name: &str, user: Option<User>) -> io::Result<PathBuf> {
-        let unique = format!("{:016x}", fnv(self.state_hash(), name.as_bytes()));
+        let unique = self.socket_name(name);
         if user.is_some() {
             let all = Path::new(SOCKETS);
             make_folder(all, None, 0o711)?;
@@ -242,6 +261,7 @@ impl Engine {
     fn forget_stopped(&mut self, name: &str) {
         if self.record.remembered.ending.is_none() {
             self.stores.remove(name);
+            self.drop_socket_folder(name);
             self.arrange_stores();
         }
     }
@@ -267,11 +287,6 @@ fn server_user(engine: Kind) -> Result<Option<User>, String> {
     plimsoll_stores::site::account(names).map(Some).ok_or_else(|| {
         format!("the servers may not run as root, and this machine has none of the accounts {}", names.join(", "))
     })
-}
-
-/// One more step of FNV-1a, 64 bits.
-fn fnv(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Every folder above may be passed through by everybody.

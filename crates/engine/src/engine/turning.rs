@@ -39,6 +39,7 @@ impl Engine {
             self.reconcile(now, &mut wake);
             self.bind_listeners(now, &mut wake);
             self.publish();
+            self.consider_upgrade(now, &mut wake);
         }
         self.consider_ending(&mut wake);
         self.gateways.pace(self.urgency());

@@ -1,7 +1,10 @@
 //! A keeper that dies is replaced, and what it looked after goes on.
 
 use crate::world::{Stranger, World, eventually, is_alive, pids, shell, start};
-use plimsoll_wire::keeper::{Answer, Ask, Spawn};
+use plimsoll_wire::{
+    keeper::{Answer, Ask, Spawn},
+    sum,
+};
 use std::{fs, io::Read, process::Command};
 
 fn greeting(world: &mut World) -> bool {
@@ -181,12 +184,14 @@ fn kill(pid: i32) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
-/// Changes the inventory, and its check sum with it.
+/// Changes the inventory, and its check sums with it.
 fn rewrite(world: &World, from: &str, to: &str) {
     let text = fs::read_to_string(world.place.inventory()).unwrap();
-    let body = text.split_once('\n').unwrap().1.replace(from, to);
-    let sum = body
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    fs::write(world.place.inventory(), format!("{sum:016x}\n{body}")).unwrap();
+    let (mut sum, mut changed) = (sum::START, String::new());
+    for line in text.lines() {
+        let body = line.split_once(' ').unwrap().1.replace(from, to);
+        sum = sum::fnv(sum, body.as_bytes());
+        changed.push_str(&format!("{sum:016x} {body}\n"));
+    }
+    fs::write(world.place.inventory(), changed).unwrap();
 }

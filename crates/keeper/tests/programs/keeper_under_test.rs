@@ -32,9 +32,11 @@ fn keeper(args: &[String]) -> ExitCode {
     } else {
         LogCaps::default()
     };
+    // A test may say what engines are started from.
+    let named = std::fs::read_to_string(Path::new(&args[0]).with_file_name("program")).ok().map(PathBuf::from);
     run(Options {
         state: PathBuf::from(&args[0]),
-        program: std::env::current_exe().expect("own path"),
+        program: named.unwrap_or_else(|| std::env::current_exe().expect("own path")),
         engine: has("engine"),
         take_over: has("take-over"),
         log_caps,
