@@ -98,6 +98,36 @@ pub struct ServiceStatus {
     pub releasing: Option<ReleaseStatus>,
     /// A sentence about its autoscaler: number, bounds, what decided, Kubernetes' conditions. `None`: it has none.
     pub autoscaling: Option<String>,
+    /// What a replica should request, by what its replicas used. `None`: nothing is known yet.
+    pub sizes: Option<SizesStatus>,
+}
+
+/// What a replica should request.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SizesStatus {
+    /// Thousandths of a processor. `None`: nothing is known, or it is not to be recommended.
+    pub cpu: Option<SizeStatus>,
+    /// Bytes. `None` likewise.
+    pub memory: Option<SizeStatus>,
+    /// How many samples it rests on: one a minute of each replica.
+    pub samples: u64,
+    /// How long a time they span.
+    pub span: Millis,
+}
+
+/// One resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SizeStatus {
+    /// What the file requests (or else limits it to); `None`: nothing.
+    pub requested: Option<u64>,
+    /// Fewer would be too few.
+    pub lower: u64,
+    /// What is recommended.
+    pub target: u64,
+    /// More would be wasted; without history it has no end.
+    pub upper: u64,
 }
 
 /// One replica.

@@ -51,6 +51,9 @@ pub(crate) enum Command {
         /// Show it again whenever it changes
         #[arg(short, long)]
         watch: bool,
+        /// Show what each service should request, beside what it does, and what that would save
+        #[arg(long)]
+        sizes: bool,
         /// As JSON
         #[arg(long)]
         json: bool,

@@ -19,6 +19,7 @@ mod release;
 mod replay;
 mod service;
 mod simulate;
+mod sizes;
 mod speaks;
 mod status;
 mod stay;
@@ -61,7 +62,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(up) => up::up(up).await,
         Command::Down { at, volumes } => down::down(&at, volumes).await,
-        Command::Status { at, watch, json } => status::status(&at, watch, json).await,
+        Command::Status { at, watch, sizes, json } => status::status(&at, (watch, sizes), json).await,
         Command::Logs { at, service, follow, tail } => logs::logs(&at, service.as_deref(), follow, tail).await,
         Command::Events { at, follow, json } => events::events(&at, follow, json).await,
         Command::Restart { at, service } => service::restart(&at, &service).await,

@@ -2,7 +2,7 @@
 
 use crate::{
     args::At,
-    print, project,
+    print, project, sizes,
     table::{row, table},
 };
 use plimsoll_api::{Status, release::ReleaseStatus, status::ReplicaStatus};
@@ -10,12 +10,16 @@ use plimsoll_model::system::SettingClass;
 use std::{process::ExitCode, time::Duration};
 
 /// Shows the status, once or whenever it changes.
-pub(crate) async fn status(at: &At, watch: bool, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn status(at: &At, (watch, sizes): (bool, bool), json: bool) -> anyhow::Result<ExitCode> {
     let (client, _) = project::client(at).await?;
     let mut last = String::new();
     loop {
         let status = client.status().await?;
-        let page = if json { serde_json::to_string_pretty(&status)? + "\n" } else { text(&status) };
+        let page = match (json, sizes) {
+            (true, _) => serde_json::to_string_pretty(&status)? + "\n",
+            (_, true) => sizes::text(&status),
+            _ => text(&status),
+        };
         if !watch {
             print::raw(&page);
             return Ok(ExitCode::SUCCESS);

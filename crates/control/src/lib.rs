@@ -9,6 +9,7 @@ pub mod listening;
 pub mod order;
 pub mod reconcile;
 pub mod restart;
+pub mod rightsize;
 pub mod rollout;
 pub mod route;
 pub mod table;

@@ -16,6 +16,7 @@ mod recovery;
 mod releasing;
 mod routing;
 mod scaling;
+mod sizing;
 mod status;
 mod storing;
 mod turning;
@@ -44,6 +45,7 @@ use plimsoll_wire::{
 use releasing::Release;
 use routing::Routes;
 use scaling::Scaler;
+use sizing::Sizers;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -80,6 +82,8 @@ pub(crate) struct Engine {
     waiting: BTreeMap<String, Vec<String>>,
     /// The autoscaler of each service that has one.
     scalers: BTreeMap<String, Scaler>,
+    /// What is known of what replicas use.
+    sizers: Sizers,
     /// The release of each service.
     releases: BTreeMap<String, Release>,
     /// Why a service is not to run what the file asks for, where another one is the reason or a person.

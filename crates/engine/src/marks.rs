@@ -41,6 +41,14 @@ impl Marks {
         }
     }
 
+    /// The use of a process in thousandths of a processor; `None`: not known yet.
+    pub(crate) fn milli(&self, process: &str) -> Option<u64> {
+        match self.sample(process, process)?.usage {
+            Usage::Whole(milli) => u64::try_from(milli).ok(),
+            Usage::Containers(_) => None,
+        }
+    }
+
     /// The use of a process in thousandths of a processor (or of what is counted, a second), told as that of the pod; `None`: not known yet.
     pub(crate) fn sample(&self, process: &str, pod: &str) -> Option<Sample> {
         let marks = self.by_process.get(process)?;

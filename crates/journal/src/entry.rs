@@ -6,7 +6,7 @@ use crate::decided::Decided;
 use plimsoll_control::{
     autoscale::{self, prediction},
     reconcile::rolling::Sets,
-    restart,
+    restart, rightsize,
     rollout::{self, together},
     upgrade,
 };
@@ -118,6 +118,13 @@ pub enum Entry {
         service: String,
         /// The span, and how many replicas.
         slot: prediction::Slot,
+    },
+    /// What is known of what a service's replicas use.
+    Sized {
+        /// Of which service.
+        service: String,
+        /// The recommender's memory.
+        memory: Box<rightsize::Memory>,
     },
     /// What led to an event, for `explain` and `replay`.
     Decided(Box<Decided>),
@@ -264,6 +271,8 @@ pub struct Remembered {
     pub autoscaled: BTreeMap<String, RememberedScaling>,
     /// What load asked for in former weeks, by service.
     pub demand: BTreeMap<String, prediction::Memory>,
+    /// What is known of what replicas use, by service.
+    pub sizes: BTreeMap<String, rightsize::Memory>,
     /// Sizes of sets, by service, as versions before 0.2 wrote them.
     pub sets: BTreeMap<String, Sets>,
     /// Releases, by service.
@@ -324,6 +333,7 @@ impl Remembered {
                 self.autoscaled.insert(service, RememberedScaling { replicas, memory: *memory });
             }
             Entry::Demand { service, slot } => self.demand.entry(service).or_default().fold(slot),
+            Entry::Sized { service, memory } => drop(self.sizes.insert(service, *memory)),
             Entry::Decided(_) => {}
             Entry::Sets { service, sets } => {
                 self.sets.insert(service, sets);
@@ -411,6 +421,7 @@ impl Remembered {
         let services = &accepted.system.services;
         self.autoscaled.retain(|name, _| services.get(name).is_some_and(|service| service.autoscaling.is_some()));
         self.demand.retain(|name, _| services.contains_key(name));
+        self.sizes.retain(|name, _| services.contains_key(name));
     }
 
     /// Forgets releases of services that the accepted system no longer has and of which nothing runs.

@@ -1,6 +1,6 @@
 //! How many replicas a service has, when load decides: `autoscaling/v2` of Kubernetes, and our own traffic signals.
 
-use crate::{MilliCpu, Millis, Rate, Ratio};
+use crate::{Bytes, MilliCpu, Millis, Rate, Ratio};
 use serde::{Deserialize, Serialize};
 
 /// The owner of a service's number of replicas.
@@ -196,4 +196,44 @@ pub enum RateKind {
     Pods,
     /// Percent of the replicas at the period's start.
     Percent,
+}
+
+/// What may change a service's requests: a VerticalPodAutoscaler.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Vertical {
+    /// When requests are changed.
+    pub mode: VerticalMode,
+    /// The resources that it controls (`cpu`, `memory`); empty is both.
+    pub controlled: Vec<String>,
+    /// Never less processor.
+    pub cpu_min: Option<MilliCpu>,
+    /// Never more processor.
+    pub cpu_max: Option<MilliCpu>,
+    /// Never less memory.
+    pub memory_min: Option<Bytes>,
+    /// Never more memory.
+    pub memory_max: Option<Bytes>,
+}
+
+impl Vertical {
+    /// Whether it says anything about a resource.
+    #[must_use]
+    pub fn controls(&self, resource: &str) -> bool {
+        self.controlled.is_empty() || self.controlled.iter().any(|name| name == resource)
+    }
+}
+
+/// When requests are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum VerticalMode {
+    /// Never: it only recommends.
+    Off,
+    /// When a replica is made.
+    Initial,
+    /// By replacing replicas.
+    Recreate,
+    /// As it thinks best.
+    #[default]
+    Auto,
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Bytes, MilliCpu, Millis,
-    autoscaling::Autoscaling,
+    autoscaling::{Autoscaling, Vertical},
     probe::{Handler, Probes},
     rollout::Rollout,
     route::{Limits, Protocol, Resilience, Sticky},
@@ -40,6 +40,8 @@ pub struct Service {
     pub replicas: u32,
     /// Who owns the number of replicas, if not `replicas`.
     pub autoscaling: Option<Autoscaling>,
+    /// What recommends requests, where the file speaks of it; without it they are recommended all the same.
+    pub vertical: Option<Vertical>,
     /// How a new version comes in.
     pub rollout: Rollout,
     /// Who it runs as, and what it may do.

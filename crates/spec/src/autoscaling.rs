@@ -11,7 +11,7 @@ use crate::{
 };
 use plimsoll_model::{
     Ratio,
-    autoscaling::{Autoscaling, Metric},
+    autoscaling::{Autoscaling, Metric, Vertical},
     service::Resources,
 };
 
@@ -59,44 +59,13 @@ pub(crate) static TARGET: Section = Section {
     foreign: &[],
 };
 
-pub(crate) static VERTICAL: Section = Section {
-    name: "`verticalAutoscaling`",
-    keys: &[
-        key("updatePolicy", Shape::Map(&UPDATE_POLICY), "When requests are changed."),
-        key("resourcePolicy", Shape::Map(&RESOURCE_POLICY), "What is changed."),
-        key("targetRef", Shape::Map(&TARGET), "Names this service."),
-    ],
-    foreign: &[("spec", Called("paste what stands under `spec`"))],
-};
-
-static UPDATE_POLICY: Section = Section {
-    name: "`updatePolicy`",
-    keys: &[key("updateMode", Shape::Word(&["Off", "Initial", "Recreate", "Auto"]), "Default Auto.")],
-    foreign: &[("minReplicas", Called("leave it out"))],
-};
-
-static RESOURCE_POLICY: Section = Section {
-    name: "`resourcePolicy`",
-    keys: &[key("containerPolicies", Shape::List(&Shape::Map(&CONTAINER_POLICY)), "Bounds.")],
-    foreign: &[],
-};
-
-static CONTAINER_POLICY: Section = Section {
-    name: "a container's policy",
-    keys: &[
-        key("containerName", Shape::Text, "The container."),
-        key("minAllowed", Shape::Anything, "The least request."),
-        key("maxAllowed", Shape::Anything, "The largest request."),
-        key("controlledResources", Shape::List(&Shape::Word(&["cpu", "memory"])), "Default: both."),
-        key("controlledValues", Shape::Text, "Requests, or requests and limits."),
-        key("mode", Shape::Text, "Auto or Off."),
-    ],
-    foreign: &[],
-};
-
 impl Reading<'_, '_> {
     /// Reads who owns the number of replicas.
-    pub(crate) fn scale(&mut self, service: &Fields<'_>, resources: &Resources) -> (u32, Option<Autoscaling>) {
+    pub(crate) fn scale(
+        &mut self,
+        service: &Fields<'_>,
+        resources: &Resources,
+    ) -> (u32, Option<Autoscaling>, Option<Vertical>) {
         let replicas = service.get("replicas").and_then(|node| self.count(node, 0..=REPLICAS_MAX));
         let autoscaling = service.get("autoscaling").and_then(|node| self.autoscaling(node, service, resources));
         if let (Some(_), Some(scaling)) = (replicas, &autoscaling) {
@@ -113,11 +82,10 @@ impl Reading<'_, '_> {
                 .help("remove `replicas`, or write `autoscaling: null`");
             self.push(found);
         }
-        if let Some(vertical) = service.entry("verticalAutoscaling") {
-            self.vertical(&vertical.node, service, autoscaling.as_ref());
-        }
+        let vertical = service.entry("verticalAutoscaling");
+        let vertical = vertical.and_then(|entry| self.vertical(&entry.node, service, autoscaling.as_ref()));
         let start = autoscaling.as_ref().map_or(1, |scaling| scaling.min_replicas.max(1));
-        (replicas.unwrap_or(start), autoscaling)
+        (replicas.unwrap_or(start), autoscaling, vertical)
     }
 
     fn autoscaling(&mut self, node: &Node, service: &Fields<'_>, resources: &Resources) -> Option<Autoscaling> {
@@ -218,7 +186,7 @@ impl Reading<'_, '_> {
         Some(target)
     }
 
-    fn target_ref(&mut self, node: &Node, service: &Fields<'_>) {
+    pub(crate) fn target_ref(&mut self, node: &Node, service: &Fields<'_>) {
         let Some(fields) = self.fields(node, &TARGET, "scaleTargetRef") else { return };
         for key in ["apiVersion", "kind"] {
             fields.get(key).and_then(|node| self.text(node));
@@ -231,57 +199,5 @@ impl Reading<'_, '_> {
             let headline = format!("this scales `{}`, and stands under `{}`", shown(&text), shown(own));
             self.refuse("unknown-name", name.at, headline, "leave `scaleTargetRef` out, or move the block");
         }
-    }
-
-    /// A vertical autoscaler recommends; where it acts on what the horizontal one measures, there are two owners.
-    fn vertical(&mut self, node: &Node, service: &Fields<'_>, scaling: Option<&Autoscaling>) {
-        let path = service.path("verticalAutoscaling");
-        let Some(fields) = self.fields(node, &VERTICAL, &path) else { return };
-        if let Some(target) = fields.get("targetRef") {
-            self.target_ref(target, service);
-        }
-        let mut mode = "Auto";
-        let mut mode_at = service.at("verticalAutoscaling");
-        if let Some(policy) = fields.get("updatePolicy").and_then(|n| self.fields(n, &UPDATE_POLICY, &path)) {
-            let words = [("Off", "Off"), ("Initial", "Initial"), ("Recreate", "Recreate"), ("Auto", "Auto")];
-            mode = policy.get("updateMode").and_then(|node| self.word(node, &words)).unwrap_or("Auto");
-            mode_at = policy.get("updateMode").map_or(mode_at, |node| node.at);
-        }
-        let controlled = self.controlled(fields.get("resourcePolicy"), &path);
-        let shared = scaling.into_iter().flat_map(|scaling| &scaling.metrics).find_map(|metric| match metric {
-            Metric::Utilization { resource, .. } => controlled.iter().find(|name| *name == resource).cloned(),
-            Metric::AverageCpu(_) => controlled.iter().find(|name| *name == "cpu").cloned(),
-            Metric::AverageMemory(_) => controlled.iter().find(|name| *name == "memory").cloned(),
-            _ => None,
-        });
-        match shared {
-            Some(resource) if matches!(mode, "Auto" | "Recreate") => {
-                let headline = format!(
-                    "`verticalAutoscaling` changes the request of {resource} that `autoscaling` measures against"
-                );
-                let help = "write `updateMode: \"Off\"` (it recommends, the other acts), or scale by requestsPerSecond";
-                self.refuse("two-owners", mode_at, headline, help);
-            }
-            _ => self.recorded(path, service.at("verticalAutoscaling"), "nothing changes requests on this machine"),
-        }
-    }
-
-    fn controlled(&mut self, node: Option<&Node>, path: &str) -> Vec<String> {
-        let both = || vec!["cpu".to_owned(), "memory".to_owned()];
-        let Some(fields) = node.and_then(|node| self.fields(node, &RESOURCE_POLICY, path)) else { return both() };
-        let Some(list) = fields.get("containerPolicies") else { return both() };
-        let mut all = Vec::new();
-        for item in self.list(list, "[{ containerName: NAME }]") {
-            let Some(policy) = self.fields(item, &CONTAINER_POLICY, path) else { continue };
-            for key in ["containerName", "controlledValues", "mode"] {
-                policy.get(key).and_then(|node| self.text(node));
-            }
-            let _ = (policy.get("minAllowed"), policy.get("maxAllowed"));
-            match policy.get("controlledResources") {
-                Some(list) => all.extend(self.texts(list, "[cpu, memory]")),
-                None => all.extend(both()),
-            }
-        }
-        all
     }
 }

@@ -48,6 +48,7 @@ mod traps;
 mod use_cycle;
 mod values;
 mod variables;
+mod vertical;
 
 pub use diagnostic::{Diagnostic, Note, Severity, Span};
 pub use environment::{Checked, Input, check};

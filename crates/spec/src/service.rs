@@ -1,7 +1,7 @@
 //! A service: `services.NAME`.
 
 use crate::{
-    autoscaling::{AUTOSCALING, VERTICAL},
+    autoscaling::AUTOSCALING,
     diagnostic::shown,
     env,
     links::LINKS,
@@ -17,6 +17,7 @@ use crate::{
     security::SECURITY,
     traffic::{EJECTION, LIMITS, RETRIES, STICKY, TIMEOUTS},
     variables::{Secrets, Variable, variables},
+    vertical::VERTICAL,
 };
 use plimsoll_model::{
     Millis, Service,
@@ -142,7 +143,7 @@ impl Reading<'_, '_> {
         let rollout = self.service_rollout(&fields);
         let resources =
             fields.get("resources").map(|n| self.resources(n, &fields.path("resources"))).unwrap_or_default();
-        let (replicas, autoscaling) = self.scale(&fields, &resources);
+        let (replicas, autoscaling, vertical) = self.scale(&fields, &resources);
         let grace = fields.get("terminationGracePeriodSeconds").and_then(|n| self.seconds(n, 0..=86_400));
         let service = Service {
             image: self.image(&fields, command.is_empty()),
@@ -157,6 +158,7 @@ impl Reading<'_, '_> {
             resources,
             replicas,
             autoscaling,
+            vertical,
             rollout,
             security: fields
                 .get("securityContext")

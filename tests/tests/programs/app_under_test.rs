@@ -238,6 +238,7 @@ impl App {
             "/exit" => leave(i32::try_from(number).unwrap_or(1)),
             "/alloc" => self.grow(number),
             "/files" => self.open_files(number),
+            "/spin" => spin(),
             "/daemons" => return Some((200, format!("{}\n", daemons(number)))),
             "/orphans" => orphans(number),
             "/say" => say(value),
@@ -299,6 +300,16 @@ fn head(reader: &mut impl BufRead) -> io::Result<Option<(String, u64)>> {
             length = value.trim().parse().unwrap_or(0);
         }
     }
+}
+
+/// Keeps a processor busy from now on.
+fn spin() {
+    thread::spawn(|| {
+        let mut count = 0_u64;
+        while count < u64::MAX {
+            count = std::hint::black_box(count + 1);
+        }
+    });
 }
 
 #[expect(clippy::exit, reason = "ending in the middle of everything is what is asked for")]

@@ -22,6 +22,7 @@ mod proving;
 mod reboot;
 mod releases;
 mod replicas;
+mod scaling;
 mod simple;
 mod starting;
 mod stores;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a process that runs and is wanted is never started anew.
 
-use super::{Engine, figures::Gateways, routing::Routes};
+use super::{Engine, figures::Gateways, routing::Routes, sizing::Sizers};
 use crate::{
     addresses::Addresses,
     clock::Clock,
@@ -57,6 +57,7 @@ impl Engine {
         keeper.connect(channel, inputs.clone()).map_err(|error| error.to_string())?;
         let remembered = &record.remembered;
         let addresses = Addresses::remembered(remembered.ports.clone(), place.state.as_os_str().as_encoded_bytes());
+        let sizers = Sizers::remembered(&remembered.sizes);
         let mut engine = Self {
             clock: Clock::start(remembered.last_at),
             events: Events::after(remembered.last_event),
@@ -78,6 +79,7 @@ impl Engine {
             gateways: Gateways::default(),
             waiting: BTreeMap::new(),
             scalers: BTreeMap::new(),
+            sizers,
             releases: BTreeMap::new(),
             goals_said: BTreeMap::new(),
             warnings: Vec::new(),

@@ -109,6 +109,7 @@ impl Engine {
             releasing: self.release_status(name),
             release: self.releases.get(name).map(|release| release.last.reason.clone()),
             autoscaling: self.scaling_said(name),
+            sizes: self.sizes(name, service),
         }
     }
 

@@ -36,6 +36,7 @@ impl Engine {
         }
         if self.is_settled_enough(now, &mut wake) {
             self.scale_services(now, &mut wake);
+            self.size_services(now, &mut wake);
             self.reconcile(now, &mut wake);
             self.bind_listeners(now, &mut wake);
             self.publish();
