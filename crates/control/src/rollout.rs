@@ -26,6 +26,7 @@ pub use progress::Progress;
 use crate::analysis::{Counts, Verdict};
 use crate::reconcile::rolling::RollingPolicy;
 use crate::reconcile::{ReplicaSeen, SetWanted};
+use plimsoll_model::probe::Probe;
 use plimsoll_model::rollout::{Rollout, Strategy};
 use plimsoll_model::{Amount, Instant, Millis, Ratio, RevisionId};
 use serde::{Deserialize, Serialize};
@@ -40,15 +41,20 @@ pub struct Policy {
     pub rollout: Rollout,
     /// For so long after it was promoted, a version that breaks its limits is still sent back. 0: not at all.
     pub bake: Millis,
+    /// So long a readiness probe takes at most to find that a replica of the old version no longer works.
+    #[serde(default)]
+    pub watch: Millis,
 }
 
 impl Policy {
     /// The policy of a service's file, for so many replicas.
     #[must_use]
-    pub fn of(rollout: &Rollout, replicas: u32) -> Self {
+    pub fn of(rollout: &Rollout, readiness: Option<&Probe>, replicas: u32) -> Self {
         // Where nothing is measured, nothing can be found later.
         let bake = if rollout.analysis.is_some() { rollout.bake } else { Millis(0) };
-        Self { replicas, rollout: rollout.clone(), bake }
+        let watch =
+            readiness.map(|probe| Millis(probe.period.0 * u64::from(probe.failure_threshold) + probe.timeout.0));
+        Self { replicas, rollout: rollout.clone(), bake, watch: watch.unwrap_or_default() }
     }
 
     /// Surge and unavailability; those of the strategies that have none only matter when the number changes.
@@ -90,6 +96,18 @@ pub struct Seen {
     /// of the present one as a rolling update does, whatever the strategy, and no analysis stops it.
     #[serde(default)]
     pub at_once: bool,
+    /// The `before` command of a revision has ended since the last decision.
+    #[serde(default)]
+    pub prepared: Option<Prepared>,
+}
+
+/// How a `before` command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// Of which revision.
+    pub revision: RevisionId,
+    /// Why it failed, with the end of its output; `None`: it didn't.
+    pub failed: Option<String>,
 }
 
 /// A part of the traffic.
@@ -108,6 +126,11 @@ pub enum Event {
     /// It began.
     Began {
         /// What comes in.
+        revision: RevisionId,
+    },
+    /// Its `before` command has ended well.
+    Prepared {
+        /// Which.
         revision: RevisionId,
     },
     /// The new version now gets this share.
@@ -162,6 +185,8 @@ pub struct Decision {
     pub sets: Vec<SetWanted>,
     /// Who gets how much. Empty: every replica that serves is a full one.
     pub shares: Vec<Share>,
+    /// The `before` command of this revision is to be run; asked again and again until it has ended.
+    pub prepare: Option<RevisionId>,
     /// What happened now; empty when nothing did.
     pub events: Vec<Event>,
     /// What the analysis says, where there is one.

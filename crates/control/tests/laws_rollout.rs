@@ -214,6 +214,80 @@ fn commands_for_another_revision_do_nothing() {
     assert!(matches!(world.memory.stage, Stage::Canary { step: 0, .. }), "{:?}", world.memory.stage);
 }
 
+#[test]
+fn nothing_of_a_version_runs_before_its_command_has_ended_well() {
+    for strategy in [rolling(), How::Recreate, canary(), blue_green()] {
+        let mut world = World::new(strategy.clone(), 4);
+        world.policy.rollout.before = Some("migrate".into());
+        world.release("two", WELL);
+        world.run_s(30);
+        world.runs_only("one");
+        world.prepare(None);
+        world.run_s(60);
+        world.runs_only("two");
+        assert!(world.last.prepare.is_none() && world.last.complete, "{strategy:?}: {:?}", world.last);
+
+        world.release("three", WELL);
+        world.run_s(1);
+        world.prepare(Some("no such table"));
+        world.run_s(30);
+        world.runs_only("two");
+        assert!(world.rolled_back().unwrap().contains("no such table"), "{strategy:?}");
+    }
+}
+
+#[test]
+fn a_first_version_whose_command_fails_does_not_run() {
+    let mut world = World::new(rolling(), 2);
+    world.memory = Default::default();
+    world.policy.rollout.before = Some("migrate".into());
+    world.release("two", WELL);
+    world.run_s(2);
+    assert_eq!(world.count(|_| true), 0);
+    world.prepare(Some("no such table"));
+    world.run_s(10);
+    assert_eq!(world.count(|_| true), 0);
+    world.wish("two", Wish::Forgive);
+    world.run_s(1);
+    world.prepare(None);
+    world.run_s(10);
+    world.runs_only("two");
+}
+
+#[test]
+fn an_old_version_that_fails_after_the_command_keeps_the_new_one_out() {
+    let mut world = World::new(canary(), 4);
+    world.policy.rollout.before = Some("migrate".into());
+    world.release("two", WELL);
+    world.run_s(1);
+    world.prepare(None);
+    world.tick();
+    for one in &mut world.replicas {
+        (one.phase, one.ready_since) = (Phase::Unready, None);
+    }
+    world.run_s(10);
+    assert!(world.rolled_back().unwrap().contains("0 of 4"), "{:?}", world.events);
+}
+
+#[test]
+fn nothing_goes_back_by_itself_across_a_contract_step() {
+    for (wish, ends_with) in [(Wish::Promote, "bad"), (Wish::Abort, "one")] {
+        let mut world = World::new(canary(), 4).analysed(Inconclusive::Pause);
+        world.policy.rollout.before = Some("migrate".into());
+        world.policy.rollout.contract = true;
+        world.traffic = 1000;
+        world.release("bad", Nature { errors: 50, ..WELL });
+        world.run_s(1);
+        world.prepare(None);
+        world.run_s(60);
+        assert!(world.rolled_back().is_none());
+        assert!(world.last.reason.contains("contract step"), "{}", world.last.reason);
+        world.wish("bad", wish);
+        world.run_s(60);
+        world.runs_only(ends_with);
+    }
+}
+
 /// The same cases in every run. Other cases: `PLIMSOLL_LAWS_SEED`.
 fn laws(cases: u32) -> ProptestConfig {
     let seed = std::env::var("PLIMSOLL_LAWS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);

@@ -12,6 +12,7 @@ mod launching;
 mod ledger;
 mod offers;
 mod orders;
+mod preparing;
 mod recovery;
 mod releasing;
 mod routing;
@@ -125,6 +126,7 @@ impl Engine {
                 }
             }
             Input::Listening { name, result } => self.take_listening(name, result),
+            Input::Prepared { service, revision, result } => self.take_prepared(&service, revision, result),
             Input::Store { name, news } => self.take_store(&name, news),
             Input::Figures { gateway, figures } => self.take_figures(gateway, figures.map(|figures| *figures)),
             Input::Candidate { found, reply } => self.take_candidate(*found, reply),

@@ -10,7 +10,7 @@ use plimsoll_control::{
     health::{Outcome, ProbeKind},
     restart,
 };
-use plimsoll_model::ReplicaId;
+use plimsoll_model::{ReplicaId, RevisionId};
 use plimsoll_wire::{gateway::Figures, keeper};
 use tokio::sync::{broadcast, oneshot};
 
@@ -58,6 +58,15 @@ pub(crate) enum Input {
         name: String,
         /// Its address, or the refusal.
         result: Result<String, String>,
+    },
+    /// The `before` command of a version has ended; `None`: the keeper is gone, and nobody knows.
+    Prepared {
+        /// Of which service.
+        service: String,
+        /// Of which version.
+        revision: RevisionId,
+        /// Well, or why not.
+        result: Option<Result<(), String>>,
     },
     /// A store has come further.
     Store {

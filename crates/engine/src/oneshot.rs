@@ -24,6 +24,19 @@ impl Oneshots {
     /// It could not be started, or the keeper is gone.
     pub(crate) async fn run(&self, spawn: Spawn) -> Result<Exit, KeeperError> {
         let id = spawn.id.clone();
+        let exit = self.run_and_keep(spawn).await;
+        if exit.is_ok() {
+            self.keeper.forget(&id).await.ok();
+        }
+        exit
+    }
+
+    /// As `run`, and the keeper keeps its end until it is told to forget it.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub(crate) async fn run_and_keep(&self, spawn: Spawn) -> Result<Exit, KeeperError> {
+        let id = spawn.id.clone();
         let (sender, ended) = oneshot::channel();
         self.waiting.borrow_mut().insert(id.clone(), sender);
         let exit = match self.keeper.spawn(spawn).await {
@@ -34,9 +47,6 @@ impl Oneshots {
             Err(error) => Err(error),
         };
         self.waiting.borrow_mut().remove(&id);
-        if exit.is_ok() {
-            self.keeper.forget(&id).await.ok();
-        }
         exit
     }
 

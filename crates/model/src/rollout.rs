@@ -20,6 +20,8 @@ pub struct Rollout {
     pub bake: Millis,
     /// A command of the shell that is run once before the new version starts (a migration).
     pub before: Option<String>,
+    /// The command takes something away that the old version needs: nobody goes back across it but a person.
+    pub contract: bool,
 }
 
 /// Where nothing else is said, a promoted version is on probation for so long.
@@ -34,6 +36,7 @@ impl Default for Rollout {
             progress_deadline: None,
             bake: BAKE,
             before: None,
+            contract: false,
         }
     }
 }

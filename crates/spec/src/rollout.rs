@@ -40,13 +40,30 @@ pub(crate) static ROLLOUT: Section = Section {
         key("canary", Shape::Map(&CANARY), "A growing share of traffic goes to the new version."),
         key("analysis", Shape::Map(&ANALYSIS), "What the new version must keep."),
         key("bake", Shape::Duration, "So long after it was promoted, it is still sent back. Default 5m."),
-        key("before", Shape::Text, "A command of the shell, run once before the new version starts."),
+        key(
+            "before",
+            Shape::Either(&[Shape::Text, Shape::Map(&BEFORE)]),
+            "A command of the shell, run once before the new version starts.",
+        ),
     ],
     foreign: &[
         ("steps", Called("write `canary: { steps: [5%, 25%], interval: 30m }`")),
         ("approval", Later("releases come in a later version")),
         ("experiments", Later("releases come in a later version")),
     ],
+};
+
+static BEFORE: Section = Section {
+    name: "`before`",
+    keys: &[
+        key("command", Shape::Text, "A command of the shell, run once before the new version starts."),
+        key(
+            "contract",
+            Shape::Boolean,
+            "It takes away what the old version needs: no automatic way back. Default false.",
+        ),
+    ],
+    foreign: &[],
 };
 
 static BLUE_GREEN: Section = Section {
@@ -98,7 +115,7 @@ impl Reading<'_, '_> {
             if let Some(bake) = fields.get("bake").and_then(|node| self.duration(node)) {
                 rollout.bake = bake;
             }
-            rollout.before = fields.get("before").and_then(|node| self.some_text(node));
+            self.before(&fields, &mut rollout);
             let is_release = matches!(rollout.strategy, Strategy::Canary { .. } | Strategy::BlueGreen { .. });
             if !self.machine.releases && (is_release || rollout.analysis.is_some()) {
                 let why =
@@ -120,6 +137,22 @@ impl Reading<'_, '_> {
             self.refuse("min-over-max", service.at(key), headline, "raise `progressDeadlineSeconds`");
         }
         rollout
+    }
+
+    /// The command that is run before a version comes in.
+    fn before(&mut self, rollout: &Fields<'_>, into: &mut Rollout) {
+        let Some(node) = rollout.get("before") else { return };
+        if let Value::Scalar(_) = node.value {
+            into.before = self.some_text(node);
+            return;
+        }
+        let Some(fields) = self.fields(node, &BEFORE, &rollout.path("before")) else { return };
+        into.before = fields.get("command").and_then(|node| self.some_text(node));
+        into.contract = fields.get("contract").and_then(|node| self.boolean(node)).unwrap_or(false);
+        if fields.get("command").is_none() {
+            let headline = "`before` has no `command`";
+            self.refuse("missing-key", fields.at, headline, "write `before: { command: ./migrate, contract: true }`");
+        }
     }
 
     fn strategy(&mut self, node: &Node, path: &str) -> Option<Strategy> {

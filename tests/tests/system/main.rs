@@ -21,6 +21,7 @@ mod programs;
 mod proving;
 mod reboot;
 mod releases;
+mod releases_faults;
 mod replicas;
 mod scaling;
 mod simple;

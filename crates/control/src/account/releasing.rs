@@ -30,6 +30,7 @@ fn short(revision: &str) -> &str {
 fn event(event: &Event) -> String {
     match event {
         Event::Began { revision } => format!("begin {}", short(&revision.0)),
+        Event::Prepared { revision } => format!("go on with {} after its command", short(&revision.0)),
         Event::Reached { share } => format!("give it {share} of the traffic"),
         Event::Paused { why } => format!("pause ({why})"),
         Event::Resumed { by } => format!("go on ({by})"),

@@ -35,6 +35,8 @@ pub(super) fn obey(memory: &mut Memory, seen: &Seen, decision: &mut Decision) {
 
 fn go_on(memory: &mut Memory, at_once: bool, by: String, decision: &mut Decision) {
     let was_paused = memory.paused.take().is_some();
+    // Whoever promotes what can't be sent back has judged it.
+    memory.at_once |= at_once && memory.contracted;
     let stage = memory.stage;
     match stage {
         Stage::Canary { .. } if at_once => memory.stage = Stage::Finishing,
@@ -72,14 +74,92 @@ pub(super) fn aim(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &
     memory.analysis = analysis::Memory::default();
     memory.progress = Progress::begin(seen.at);
     memory.at_once = seen.at_once;
-    memory.stage = match (&policy.rollout.strategy, &memory.stable) {
-        _ if seen.at_once => Stage::Replacing,
+    memory.contracted = false;
+    let prepares = policy.rollout.before.is_some() && !seen.at_once;
+    memory.stage = if prepares { Stage::Preparing { done: None } } else { first(policy, memory) };
+    decision.events.push(Event::Began { revision: seen.wanted.clone() });
+}
+
+/// The first stage in which replicas of the new version come up.
+fn first(policy: &Policy, memory: &Memory) -> Stage {
+    match (&policy.rollout.strategy, &memory.stable) {
+        _ if memory.at_once => Stage::Replacing,
         (Strategy::BlueGreen { .. }, Some(_)) => Stage::Raising,
         (Strategy::Canary { .. }, Some(_)) => Stage::Canary { step: 0, since: None },
         // The very first version has nothing beside which it could be tried.
         _ => Stage::Replacing,
+    }
+}
+
+/// Runs the `before` command, then sees whether the old version still works.
+fn prepare(
+    policy: &Policy,
+    memory: &mut Memory,
+    seen: &Seen,
+    (done, target, decision): (Option<Instant>, &RevisionId, &mut Decision),
+) -> bool {
+    let Some(since) = done else {
+        let Some(ended) = seen.prepared.as_ref().filter(|ended| ended.revision == *target) else {
+            decision.prepare = Some(target.clone());
+            return false;
+        };
+        if let Some(why) = &ended.failed {
+            refuse(memory, seen.at, &format!("its `before` command failed: {why}"), decision);
+            return true;
+        }
+        memory.contracted = policy.rollout.contract;
+        memory.stage = Stage::Preparing { done: Some(seen.at) };
+        decision.events.push(Event::Prepared { revision: target.clone() });
+        return true;
     };
-    decision.events.push(Event::Began { revision: seen.wanted.clone() });
+    if let Some(stable) = &memory.stable {
+        let until = since.after(policy.watch);
+        if seen.at < until {
+            wake(decision, until);
+            return false;
+        }
+        let there = available(policy, seen, stable);
+        if there < policy.rolling().available_min() {
+            let n = policy.replicas;
+            let why =
+                format!("after its `before` command only {there} of {n} replicas of the old version are available");
+            return send_back_unless_bound(memory, seen.at, &why, decision);
+        }
+    }
+    memory.stage = first(policy, memory);
+    memory.progress = Progress::begin(seen.at);
+    true
+}
+
+/// Quarantines what comes in before anything of it has run; also the very first version.
+fn refuse(memory: &mut Memory, at: Instant, why: &str, decision: &mut Decision) {
+    if memory.stable.is_some() {
+        return send_back(memory, at, why, decision);
+    }
+    if let Some(revision) = memory.target.take() {
+        memory.quarantine.push(Quarantined { revision: revision.clone(), at, why: why.to_owned() });
+        decision.events.push(Event::RolledBack { revision, why: why.to_owned() });
+        end(memory);
+    }
+}
+
+/// Sends the new version back, unless its `before` command has taken away what the old one needs: then a person decides.
+/// Whether anything changed.
+fn send_back_unless_bound(memory: &mut Memory, at: Instant, why: &str, decision: &mut Decision) -> bool {
+    if !memory.contracted {
+        send_back(memory, at, why, decision);
+        return true;
+    }
+    let why = format!(
+        "{why}; it is not sent back, since its `before` command is a contract step and the old version may not work any \
+         more: bring a repaired version in, promote it, or abort it all the same"
+    );
+    let news = memory.paused.is_none();
+    if news {
+        decision.events.push(Event::Paused { why: why.clone() });
+        memory.paused = Some(Paused { by: String::new(), why });
+    }
+    news
 }
 
 /// Takes in what both versions answered.
@@ -108,8 +188,7 @@ pub(super) fn step(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: 
         decision.steps = analysis::steps(&limits, &memory.analysis);
     }
     if let Some(Verdict::Fail(why)) = decision.verdict.clone() {
-        send_back(memory, seen.at, &why, decision);
-        return true;
+        return send_back_unless_bound(memory, seen.at, &why, decision);
     }
     let at = seen.at;
     match (memory.stage, memory.target.clone()) {
@@ -146,6 +225,7 @@ fn go(
             true
         }
         _ if held || (at_soak(stage) && lacks(policy, memory, there)) => false,
+        Stage::Preparing { done } => prepare(policy, memory, seen, (done, target, decision)),
         Stage::Raising if there >= policy.replicas => {
             memory.stage = Stage::Switched { since: at };
             memory.analysis.turn();
@@ -211,8 +291,7 @@ fn soak(policy: &Policy, memory: &mut Memory, (at, until): (Instant, Instant), d
         match wish {
             Inconclusive::Promote => {}
             Inconclusive::Rollback => {
-                send_back(memory, at, &format!("inconclusive: {missing}"), decision);
-                return true;
+                return send_back_unless_bound(memory, at, &format!("inconclusive: {missing}"), decision);
             }
             Inconclusive::Pause => {
                 let why = format!("inconclusive: {missing}");
@@ -247,8 +326,7 @@ fn watch(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &mut Decis
     }
     if memory.progress.exceeded && memory.stage != Stage::Replacing && comes_up {
         let why = format!("its replicas did not become available within {}", policy.deadline());
-        send_back(memory, seen.at, &why, decision);
-        return true;
+        return send_back_unless_bound(memory, seen.at, &why, decision);
     }
     if let Some(due) = memory.progress.due(policy.deadline()).filter(|_| timed) {
         wake(decision, due);

@@ -16,10 +16,12 @@ pub(super) fn available(policy: &Policy, seen: &Seen, revision: &RevisionId) -> 
 
 /// Lays out sets and shares.
 pub(super) fn lay(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &mut Decision) {
-    let goal = memory.target.clone().or_else(|| memory.stable.clone()).unwrap_or_else(|| seen.wanted.clone());
+    let is_preparing = matches!(memory.stage, Stage::Preparing { .. });
+    let target = memory.target.clone().filter(|_| !is_preparing);
+    let Some(goal) = target.or_else(|| memory.stable.clone()) else { return wait(policy, memory, decision) };
     let n = policy.replicas;
     let new = match memory.stage {
-        Stage::Settled | Stage::Baking { .. } | Stage::Replacing => None,
+        Stage::Settled | Stage::Baking { .. } | Stage::Replacing | Stage::Preparing { .. } => None,
         Stage::Raising | Stage::Switched { .. } | Stage::Finishing => Some(n),
         Stage::Canary { step, .. } => Some(policy.canary(share_of(policy, step))),
     };
@@ -36,6 +38,13 @@ pub(super) fn lay(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &
     decision.shares = shares(policy, memory, seen);
     decision.complete = memory.target.is_none() && memory.stable.as_ref() == Some(&seen.wanted) && memory.sets.complete;
     decision.again_at = memory.sets.again_at;
+}
+
+/// There is nothing that may run yet: the very first version is not prepared, or could not be.
+fn wait(policy: &Policy, memory: &mut Memory, decision: &mut Decision) {
+    memory.sets = Sets { laid_for: policy.replicas, reason: "nothing runs yet".into(), ..Sets::default() };
+    decision.sets.clear();
+    decision.shares.clear();
 }
 
 fn holds(policy: &Policy, memory: &Memory) -> bool {
@@ -62,7 +71,7 @@ pub(super) fn share_of(policy: &Policy, step: usize) -> Ratio {
 fn aimed(policy: &Policy, stage: Stage) -> Option<Ratio> {
     let before = |step: usize| step.checked_sub(1).map_or(Ratio(0), |before| share_of(policy, before));
     match stage {
-        Stage::Settled | Stage::Baking { .. } | Stage::Replacing => None,
+        Stage::Settled | Stage::Baking { .. } | Stage::Replacing | Stage::Preparing { .. } => None,
         Stage::Raising => Some(Ratio(0)),
         Stage::Switched { .. } => Some(Ratio::ONE),
         Stage::Canary { step, since: Some(_) } => Some(share_of(policy, step)),
@@ -114,6 +123,10 @@ pub(super) fn reason(policy: &Policy, memory: &Memory, seen: &Seen) -> String {
     let sets = &memory.sets.reason;
     let mut reason = match memory.stage {
         Stage::Settled | Stage::Replacing => sets.clone(),
+        Stage::Preparing { done: None } => format!("{sets}; the `before` command of the new version runs"),
+        Stage::Preparing { .. } => {
+            format!("{sets}; its `before` command is done, and the old version is watched for {}", policy.watch)
+        }
         Stage::Raising => format!("{sets}; traffic moves when all of them are available"),
         Stage::Switched { .. } => format!("{sets}; the new version has all traffic, the old one is kept warm"),
         Stage::Canary { step, since } => {

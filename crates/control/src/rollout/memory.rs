@@ -38,6 +38,9 @@ pub struct Memory {
     /// What is coming in is no new version: no strategy and no analysis, see [`super::Seen::at_once`].
     #[serde(default)]
     pub at_once: bool,
+    /// A `before` command has taken away what the version before needs.
+    #[serde(default)]
+    pub contracted: bool,
 }
 
 /// So many promoted revisions can be gone back to.
@@ -58,6 +61,7 @@ impl Default for Memory {
             quarantine: Vec::new(),
             past: Vec::new(),
             at_once: false,
+            contracted: false,
         }
     }
 }
@@ -84,7 +88,8 @@ impl Memory {
     /// Whether it is the same but for what was measured, and when anything last went forward.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        let named = |memory: &Self| (memory.version, memory.stage, memory.at_once, memory.progress.exceeded);
+        let named =
+            |memory: &Self| (memory.version, memory.stage, memory.at_once, memory.contracted, memory.progress.exceeded);
         named(self) == named(other)
             && (&self.stable, &self.target, &self.previous) == (&other.stable, &other.target, &other.previous)
             && (&self.paused, &self.sets) == (&other.paused, &other.sets)
@@ -113,6 +118,11 @@ impl Memory {
 pub enum Stage {
     /// Nothing is coming in.
     Settled,
+    /// The `before` command of the new version is to be run, or was.
+    Preparing {
+        /// Since when it has ended: the old version is watched; None while it runs.
+        done: Option<Instant>,
+    },
     /// Rolling or recreate: the new ones take the places of the old ones.
     Replacing,
     /// Blue-green: the new set comes up without traffic.

@@ -56,6 +56,8 @@ fn strategy(policy: &Policy) -> String {
 pub(super) fn stage(stage: Stage) -> String {
     match stage {
         Stage::Settled => "settled".into(),
+        Stage::Preparing { done: None } => "its `before` command".into(),
+        Stage::Preparing { .. } => "watching the old version after the `before` command".into(),
         Stage::Replacing => "replacing".into(),
         Stage::Raising => "raising the new set".into(),
         Stage::Switched { .. } => "switched, the old set kept warm".into(),

@@ -81,6 +81,8 @@ pub struct ServiceSeen {
     pub stable: Option<RevisionId>,
     /// Something is coming in.
     pub under_way: bool,
+    /// What it runs has taken away what its former version needs: it does not go back with others.
+    pub bound: bool,
     /// Why the wanted revision was sent back; `None`: it wasn't.
     pub sent_back: Option<String>,
     /// What it uses; names of stores are no harm.
@@ -134,7 +136,7 @@ pub fn is_at_rest(memory: &Memory, seen: &Seen) -> bool {
         let is_there = one.stable.as_ref() == Some(&aim(memory, name, one));
         let member = memory.members.get(name).filter(|_| memory.undone.is_some());
         let is_back = member.is_some_and(|member| is_back(member, one));
-        !one.under_way && one.stable.is_some() && (is_there || is_back || one.sent_back.is_some())
+        !one.under_way && ((one.stable.is_some() && (is_there || is_back)) || one.sent_back.is_some())
     })
 }
 
@@ -181,7 +183,7 @@ fn is_done(member: &Member, one: &ServiceSeen) -> bool {
 }
 
 fn is_back(member: &Member, one: &ServiceSeen) -> bool {
-    one.stable.as_ref() == Some(&member.former) && !one.under_way
+    (one.stable.as_ref() == Some(&member.former) && !one.under_way) || one.bound
 }
 
 fn goal(memory: &Memory, seen: &Seen, name: &str) -> Goal {
@@ -194,7 +196,7 @@ fn goal(memory: &Memory, seen: &Seen, name: &str) -> Goal {
         return Goal { revision, at_once, why };
     };
     if let Some(undone) = &memory.undone {
-        if undone.service == name {
+        if undone.service == name || one.bound {
             return Goal { revision, at_once, why };
         }
         let why = Some(format!("went back together with {}: {}", undone.service, undone.why));

@@ -9,6 +9,7 @@ impl Event {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Began { .. } => "ReleaseBegan",
+            Self::Prepared { .. } => "ReleasePrepared",
             Self::Reached { .. } => "ReleaseReached",
             Self::Paused { .. } => "ReleasePaused",
             Self::Resumed { .. } => "ReleaseResumed",
@@ -26,6 +27,7 @@ impl Event {
     pub fn said(&self) -> String {
         match self {
             Self::Began { revision } => format!("{revision} comes in"),
+            Self::Prepared { revision } => format!("the `before` command of {revision} has ended well"),
             Self::Reached { share } => format!("the new version has {share} of the traffic"),
             Self::Paused { why } => format!("it waits for a person: {why}"),
             Self::Resumed { by } => format!("{by} lets it go on"),
@@ -49,6 +51,7 @@ impl Event {
     pub fn revision(&self) -> Option<&RevisionId> {
         match self {
             Self::Began { revision }
+            | Self::Prepared { revision }
             | Self::Promoted { revision }
             | Self::RolledBack { revision, .. }
             | Self::Withdrawn { revision }

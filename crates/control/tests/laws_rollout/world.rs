@@ -2,7 +2,7 @@
 
 use plimsoll_control::analysis::Counts;
 use plimsoll_control::reconcile::{Phase, ReplicaSeen, SetWanted};
-use plimsoll_control::rollout::{Command, Decision, Event, Memory, Policy, Seen, Wish, decide};
+use plimsoll_control::rollout::{Command, Decision, Event, Memory, Policy, Prepared, Seen, Wish, decide};
 use plimsoll_model::rollout::{Analysis, Inconclusive, Rollout, Strategy as How};
 use plimsoll_model::{Instant, Millis, Ratio, ReplicaId, RevisionId};
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) wanted: RevisionId,
     /// What is wanted is no new version.
     pub(super) at_once: bool,
+    /// A `before` command that has ended.
+    pub(super) prepared: Option<Prepared>,
     pub(super) replicas: Vec<ReplicaSeen>,
     pub(super) serial: u64,
     pub(super) natures: BTreeMap<RevisionId, Nature>,
@@ -44,11 +46,12 @@ impl World {
     pub(super) fn new(strategy: How, replicas: u32) -> Self {
         let rollout = Rollout { strategy, ..Rollout::default() };
         let mut world = Self {
-            policy: Policy { replicas, rollout, bake: Millis(0) },
+            policy: Policy { replicas, rollout, bake: Millis(0), watch: Millis(500) },
             memory: Memory::default(),
             at: Instant(1_800_000_000_000_000),
             wanted: revision("one"),
             at_once: false,
+            prepared: None,
             replicas: vec![],
             serial: 0,
             natures: BTreeMap::new(),
@@ -115,7 +118,15 @@ impl World {
     pub(super) fn seen(&mut self) -> Seen {
         let (at, wanted, replicas) = (self.at, self.wanted.clone(), self.replicas.clone());
         let commands = std::mem::take(&mut self.commands);
-        Seen { at, wanted, replicas, spans: vec![self.answers()], commands, at_once: self.at_once }
+        Seen {
+            at,
+            wanted,
+            replicas,
+            spans: vec![self.answers()],
+            commands,
+            at_once: self.at_once,
+            prepared: self.prepared.take(),
+        }
     }
 
     /// The traffic of the last 100 ms, by the shares that were decided.
@@ -183,7 +194,7 @@ impl World {
         let text = serde_json::to_string(&self.memory).unwrap();
         let mut memory: Memory = serde_json::from_str(&text).unwrap();
         assert_eq!(memory, self.memory);
-        let quiet = Seen { spans: vec![], commands: vec![], ..seen.clone() };
+        let quiet = Seen { spans: vec![], commands: vec![], prepared: None, ..seen.clone() };
         let again = decide(&self.policy, &mut memory, &quiet);
         assert_eq!((&again.sets, &again.shares), (&decision.sets, &decision.shares));
         assert!(again.events.is_empty(), "told twice: {:?}", again.events);
@@ -203,6 +214,12 @@ impl World {
             Event::RolledBack { why, .. } => Some(why.as_str()),
             _ => None,
         })
+    }
+
+    /// Tells how the command that is asked for ended, if one is.
+    pub(super) fn prepare(&mut self, failed: Option<&str>) {
+        let revision = self.last.prepare.clone().unwrap();
+        self.prepared = Some(Prepared { revision, failed: failed.map(str::to_owned) });
     }
 
     #[track_caller]

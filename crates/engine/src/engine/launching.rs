@@ -108,11 +108,15 @@ impl Engine {
 
     /// What a launch needs to know.
     fn site(&self, id: &ReplicaId) -> Result<Site<'_>, String> {
+        self.site_of(self.replicas.get(id).ok_or("there is no such replica")?)
+    }
+
+    /// As `site`, of a replica that may be in nobody's list.
+    pub(super) fn site_of(&self, replica: &Replica) -> Result<Site<'_>, String> {
         let accepted = self.record.remembered.accepted.as_ref().ok_or("no system is accepted")?;
-        let replica = self.replicas.get(id).ok_or("there is no such replica")?;
         let mut addresses = BTreeMap::new();
         for link in replica.service.uses.iter().chain(&replica.service.calls) {
-            if let Some(url) = self.address_of(&id.service, &link.to) {
+            if let Some(url) = self.address_of(&replica.id.service, &link.to) {
                 addresses.insert(link.variable.clone(), url);
             }
         }

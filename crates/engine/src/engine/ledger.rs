@@ -28,7 +28,6 @@ impl Engine {
     pub(super) fn release_status(&self, name: &str) -> Option<ReleaseStatus> {
         let release = self.releases.get(name)?;
         let memory = &release.memory;
-        let from = memory.stable.clone()?;
         let held = self.held(name, memory);
         let on_probation = matches!(memory.stage, Stage::Baking { .. });
         if !memory.is_under_way() && !on_probation && held.is_none() {
@@ -42,9 +41,10 @@ impl Engine {
         };
         let wanted = self.revisions.get(name).cloned().unwrap_or_default();
         let (revision, from) = match (&memory.target, held.is_some()) {
-            (Some(target), _) => (target.clone(), Some(from)),
-            (None, true) => (wanted, Some(from)),
-            (None, false) => (from, memory.previous.clone()),
+            (Some(_), false) if memory.stable.is_none() => return None,
+            (Some(target), _) => (target.clone(), memory.stable.clone()),
+            (None, true) => (wanted, memory.stable.clone()),
+            (None, false) => (memory.stable.clone()?, memory.previous.clone()),
         };
         let share = release.last.shares.iter().find(|share| share.revision == revision).map(|share| share.share);
         Some(ReleaseStatus {

@@ -10,7 +10,7 @@ use plimsoll_control::{
     analysis::Counts,
     reconcile::SetWanted,
     rollout::{
-        self, Command, Decision, Event, Memory, Policy, Seen, Share,
+        self, Command, Decision, Event, Memory, Policy, Prepared, Seen, Share,
         together::{self, Goal, ServiceSeen},
     },
 };
@@ -30,13 +30,25 @@ pub(crate) struct Release {
     pub(super) spans: Vec<BTreeMap<RevisionId, Counts>>,
     /// What was decided last.
     pub(super) last: Decision,
+    /// The revision whose `before` command runs.
+    pub(super) preparing: Option<RevisionId>,
+    /// A `before` command that has ended.
+    pub(super) prepared: Option<Prepared>,
     noted: Memory,
     noted_at: Instant,
 }
 
 impl Release {
     fn remembered(memory: Memory) -> Self {
-        Self { noted: memory.clone(), memory, spans: Vec::new(), last: Decision::default(), noted_at: Instant(0) }
+        Self {
+            noted: memory.clone(),
+            memory,
+            spans: Vec::new(),
+            last: Decision::default(),
+            preparing: None,
+            prepared: None,
+            noted_at: Instant(0),
+        }
     }
 }
 
@@ -79,6 +91,7 @@ impl Engine {
                 stable: memory.stable.clone(),
                 under_way: memory.is_under_way(),
                 uses: service.uses.iter().map(|link| link.to.clone()).collect(),
+                bound: memory.contracted,
                 sent_back,
                 wanted,
             };
@@ -110,6 +123,9 @@ impl Engine {
         match self.decide_release((name, service), goal, Vec::new(), now) {
             Ok(decision) => {
                 wake.at(decision.again_at);
+                if let Some(revision) = &decision.prepare {
+                    self.prepare((name, service), revision, now);
+                }
                 wake.at(Some(now).filter(|_| !decision.events.is_empty()));
                 decision.sets
             }
@@ -134,7 +150,8 @@ impl Engine {
     ) -> Result<Decision, String> {
         let former = self.release_memory(name);
         let mut release = self.releases.remove(name).unwrap_or_else(|| Release::remembered(former.clone()));
-        let policy = Policy::of(&service.rollout, self.wanted_replicas(name, service));
+        let policy =
+            Policy::of(&service.rollout, service.probes.readiness.as_ref(), self.wanted_replicas(name, service));
         let seen = Seen {
             at: now,
             wanted: goal.revision.clone(),
@@ -142,14 +159,19 @@ impl Engine {
             spans: std::mem::take(&mut release.spans),
             commands,
             at_once: goal.at_once,
+            prepared: release.prepared.take(),
         };
         let mut memory = former.clone();
         let decision = rollout::decide(&policy, &mut memory, &seen);
         let written = self.write_release(name, &mut release, (&former, &memory), (&decision, &seen));
         if let Err(error) = written {
             release.spans = seen.spans;
+            release.prepared = seen.prepared;
             self.releases.insert(name.into(), release);
             return Err(error);
+        }
+        if let Some(ended) = &seen.prepared {
+            self.forget_preparation(name, &ended.revision);
         }
         release.memory = memory;
         release.last = decision.clone();

@@ -67,7 +67,8 @@ impl Engine {
     fn is_complete(&self, name: &str) -> bool {
         let ended = |phase| matches!(phase, Phase::Stopping | Phase::Unready | Phase::Starting | Phase::BackOff);
         self.releases.get(name).is_some_and(|release| {
-            release.memory.sets.complete || release.memory.sets.laid_for == 0 || self.all_done(name)
+            let sets = &release.memory.sets;
+            sets.complete || sets.laid_for == 0 || self.all_done(name) || never_runs(&release.memory)
         }) && !self.replicas_of(name).any(|replica| ended(replica.phase()))
     }
 
@@ -142,6 +143,11 @@ impl Engine {
     pub(super) fn metrics(&self) -> String {
         crate::metrics::text(self.gateways.all(), self.replicas.values())
     }
+}
+
+/// The very first version was refused before it ran.
+fn never_runs(memory: &plimsoll_control::rollout::Memory) -> bool {
+    memory.stable.is_none() && memory.target.is_none() && !memory.quarantine.is_empty()
 }
 
 fn store_status(name: &str, state: &super::storing::StoreState) -> StoreStatus {

@@ -1,0 +1,174 @@
+//! Releases and what befalls them: many in a row, a way back in the middle, migrations, several services at once.
+
+use crate::{
+    releases::{releasing, version},
+    times,
+    world::World,
+};
+use plimsoll_api::Status;
+use std::time::Instant;
+
+const ROLLING: &str = "{ rolling: { maxSurge: 1, maxUnavailable: 0 } }";
+
+/// Never more than one replica beyond the three that are wanted, never fewer than three that serve.
+#[track_caller]
+fn assert_bounds(status: &Status) {
+    let replicas = &status.services["web"].replicas;
+    let there = replicas.iter().filter(|one| one.phase != "Stopping").count();
+    let ready = replicas.iter().filter(|one| one.phase == "Ready").count();
+    assert!(there <= 4 && ready >= 3, "{there} run and {ready} are ready: {replicas:?}");
+}
+
+#[test]
+fn rolling_1000_times() {
+    let world = World::up(&version(ROLLING, ""));
+    let traffic = world.traffic("/", 60.0);
+    // `PLIMSOLL_SOAK=334` makes it a thousand.
+    let (releases, mut looks) = (times(3), 0);
+    for number in 0..releases {
+        world.release_detached(&version(ROLLING, &format!(", --slow, \"{}\"", number % 2 + 1)));
+        world.until("it is in", || {
+            let status = world.try_status()?;
+            assert_bounds(&status);
+            looks += 1;
+            status.settled.then_some(())
+        });
+    }
+    traffic.more(&world, 20);
+    traffic.end_without_failure(&world, &format!("{releases} rolling releases, bounds looked at {looks} times"));
+    let promoted = world.ledger().iter().filter(|line| line.what == "Promoted").count();
+    assert!(promoted == releases + 1 || promoted >= 300, "each is in the ledger: {promoted}");
+    world.down();
+}
+
+#[test]
+fn rollback_while_rolling() {
+    let world = World::up(&version(ROLLING, ""));
+    let old = world.settle().services["web"].revision.0.clone();
+    let traffic = world.traffic("/", 60.0);
+    // It will listen tomorrow.
+    world.release_detached(&version(ROLLING, ", --late, \"86400000\""));
+    let rolling = |status: &Status| {
+        releasing(status).is_some_and(|one| one.under_way) && status.services["web"].replicas.len() == 4
+    };
+    world.until_status("the first new one starts", rolling);
+    let asked = Instant::now();
+    world.run(&["rollback", "web"]).good();
+    world.until_only(&old);
+    eprintln!("back in the old set {} ms after it was asked for", asked.elapsed().as_millis());
+    assert!(world.ledger().iter().any(|line| line.what == "RolledBack" && !line.by.is_empty()));
+    traffic.more(&world, 20);
+    traffic.end_without_failure(&world, "a way back in the middle of a rolling release");
+    world.down();
+}
+
+/// A file whose versions are prepared by a command.
+fn prepared(words: &str, before: &str, more: &str) -> String {
+    version(&format!("{{ canary: {{ steps: [10%], interval: 10m }}, {more} before: {before} }}"), words)
+        // A watch after the command of a second and a little.
+        .replace("periodSeconds: 1 }", "periodSeconds: 1, failureThreshold: 1 }")
+}
+
+#[test]
+fn rollback_during_migration() {
+    let count = "\"echo run >> migrations\"";
+    let world = World::up(&prepared("", count, ""));
+    let runs = || std::fs::read_to_string(world.dir.join("migrations")).unwrap_or_default().lines().count();
+    assert_eq!(runs(), 1, "once, though three replicas were started");
+    let old = world.settle().services["web"].revision.0.clone();
+    let traffic = world.traffic("/", 60.0);
+
+    // A command that fails: nothing of the new version runs, and its output is told.
+    let failing = "\"echo run >> migrations; echo there is no such table; exit 3\"";
+    world.write(&prepared(", --slow, \"1\"", failing, ""));
+    let said = world.run(&["release"]).bad();
+    assert!(said.contains("there is no such table") && said.contains('3'), "{said}");
+    assert_eq!(runs(), 2);
+    world.until_only(&old);
+
+    // One that takes long: the engine dies meanwhile, and it goes on, once.
+    let long = "\"echo run >> migrations; while [ ! -e go ]; do sleep 0.1; done\"";
+    world.release_detached(&prepared(", --slow, \"2\"", long, ""));
+    world.until("it runs", || (runs() == 3).then_some(()));
+    world.kill_engine();
+    world.until_status("it still runs", |status| releasing(status).is_some_and(|one| one.stage.contains("before")));
+    // Going back in the middle of it leaves the old set as it was.
+    world.run(&["rollback", "web", "--why", "it takes too long"]).good();
+    world.until_only(&old);
+    std::fs::write(world.dir.join("go"), "").unwrap();
+    assert_eq!(runs(), 3, "not once more by the next engine");
+    traffic.more(&world, 20);
+    traffic.end_without_failure(&world, "a migration that failed, and one that was given up");
+    world.down();
+}
+
+#[test]
+fn irreversible_migration() {
+    let analysis = "analysis: { errorRate: { max: 5% } },";
+    let world = World::up(&prepared("", "\"true\"", analysis));
+    let traffic = world.traffic("/", 60.0);
+    let contract = "{ command: \"true\", contract: true }";
+    world.release_detached(&prepared(", --fail, \"50\"", contract, analysis));
+    let bound = |status: &Status| {
+        releasing(status).and_then(|one| one.paused.as_ref()).is_some_and(|why| why.contains("contract step"))
+    };
+    world.until_status("it waits for a person", bound);
+    assert!(!world.ledger().iter().any(|line| line.what == "RolledBack"), "not by itself");
+    world.run(&["release", "abort", "web", "--why", "the table is back"]).good();
+    world.until_status("it is gone", |status| status.settled);
+    traffic.end(&world);
+    world.down();
+}
+
+const TWO: &str = r#"
+system: pair
+services:
+  api:
+    command: [./app{api}]
+    port: 80
+    replicas: 2
+    readinessProbe: { httpGet: { path: /ready }, periodSeconds: 1 }
+    limits: { hold: 50s }
+  web:
+    command: [./app{web}]
+    port: 80
+    replicas: 2
+    uses: [api]
+    readinessProbe: { httpGet: { path: /ready }, periodSeconds: 1 }
+    limits: { hold: 50s }
+    rollout: { canary: { steps: [20%], interval: 10m }, analysis: { errorRate: { max: 5% } } }
+ingress: { listen: [0], hosts: { "*": { paths: { /: web, /api: api } } } }
+"#;
+
+#[test]
+fn what_changes_together_goes_back_together() {
+    let file = |api: &str, web: &str| TWO.replace("{api}", api).replace("{web}", web);
+    let world = World::up(&file("", ""));
+    let old = world.settle();
+    let traffic = world.traffic("/", 60.0);
+    let quiet = world.traffic("/api", 20.0);
+    world.write(&file(", --slow, \"1\"", ", --fail, \"50\""));
+    world.run(&["release"]).bad();
+    let is_old = |status: &Status, name: &str| {
+        let wanted = &old.services[name].revision;
+        status.settled && status.services[name].replicas.iter().all(|one| one.revision == *wanted)
+    };
+    world.until_status("both are back", |status| is_old(status, "api") && is_old(status, "web"));
+    let happened: Vec<(String, String)> = world
+        .ledger()
+        .into_iter()
+        .map(|line| (line.service, line.what))
+        .filter(|(_, what)| what != "ReleaseReached")
+        .collect();
+    let promoted: Vec<&str> =
+        happened.iter().filter(|(_, what)| what == "Promoted").map(|(name, _)| name.as_str()).collect();
+    // Both for the first time, then api with the new version, and api again with the old one.
+    assert_eq!(promoted[2..], ["api", "api"], "{happened:?}");
+    let begun = happened.iter().position(|one| *one == ("web".into(), "ReleaseBegan".into())).unwrap();
+    let third = happened.iter().enumerate().filter(|(_, (_, what))| what == "Promoted").nth(2).unwrap().0;
+    assert!(third < begun, "web began after api was in: {happened:?}");
+    traffic.more(&world, 20);
+    traffic.end(&world);
+    quiet.end_without_failure(&world, "api went in and came back");
+    world.down();
+}
