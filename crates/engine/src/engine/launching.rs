@@ -199,6 +199,8 @@ impl Engine {
         let edition = self.routes.next_edition();
         let drains = !self.gateways.is_empty();
         let Some(replica) = self.replicas.get_mut(id) else { return };
+        // One that was never ready was never routed to: there is no edition to wait for.
+        let edition = if replica.was_ready || replica.ready_since.is_some() { edition } else { 0 };
         let policy = termination::Policy {
             grace: replica.service.termination_grace,
             hook: replica.service.pre_stop.is_some(),

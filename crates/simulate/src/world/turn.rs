@@ -117,11 +117,15 @@ impl World {
         let own = &self.stations[station];
         let replicas: Vec<ReplicaSeen> = own.members.iter().map(|index| self.replica_seen(*index)).collect();
         let Some(service) = &self.plan.stations[station].service else { return u64::MAX };
-        let policy = rollout::Policy::of(&service.rollout, own.replicas);
+        let policy = rollout::Policy::of(&service.rollout, service.probes.readiness.as_ref(), own.replicas);
         let own = &mut self.stations[station];
+        let wanted = own.versions[own.wanted].id.clone();
+        // A `before` command is imagined to end well, in no time.
+        let prepared = rollout::Prepared { revision: wanted.clone(), failed: None };
         let seen = rollout::Seen {
             at: super::instant(now),
-            wanted: own.versions[own.wanted].id.clone(),
+            wanted,
+            prepared: Some(prepared),
             replicas,
             spans: std::mem::take(&mut own.spans),
             ..rollout::Seen::default()
@@ -155,6 +159,7 @@ impl World {
             rollout::Event::Forgiven { .. } => 7,
             rollout::Event::DeadlineExceeded => 8,
             rollout::Event::Progressing => 9,
+            rollout::Event::Prepared { .. } => 10,
         };
         self.note(Word::Released, station as u32, word);
         self.figures.services[station].releases.push((now, event.clone()));
