@@ -107,7 +107,8 @@ async fn clients_that_do_not_read_hold_one_buffer_and_stop_nobody() {
     .await;
     let (world, address) = World::serving(&[&backend]).await;
     assert_eq!(get(address, "/").await.status(), 200);
-    let (before, count) = (world.memory_kib(), times(CLIENTS));
+    // One replica may have 1,024 requests in flight.
+    let (before, count) = (world.memory_kib(), times(CLIENTS).min(900));
     let mut slow = Vec::new();
     for _ in 0..count {
         let mut client = Client::connect(address).await;
