@@ -1,7 +1,7 @@
 //! A client of the API: one connection for each request, so that an engine that was started anew is no trouble.
 
 use crate::{
-    Accepted, Event, Offer, Status, paths,
+    Accepted, Event, Explanation, Offer, Status, paths,
     release::{Ledger, Order},
 };
 use bytes::Bytes;
@@ -109,6 +109,30 @@ impl Client {
     /// As [`ClientError`] says.
     pub async fn events(&self, after: u64, follow: bool) -> Result<Lines, ClientError> {
         self.lines(&format!("{}?after={after}&follow={follow}", paths::EVENTS)).await
+    }
+
+    /// The last so many events that have happened up to now; with `follow` and those that happen from now on.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn last_events(&self, last: usize, follow: bool) -> Result<Lines, ClientError> {
+        self.lines(&format!("{}?last={last}&follow={follow}", paths::EVENTS)).await
+    }
+
+    /// Why something was decided: `kind` is `last`, `event`, `service`, `replica` or `store`.
+    ///
+    /// # Errors
+    /// `Refused` if there is no such kind.
+    pub async fn explain(&self, kind: &str, name: &str) -> Result<Explanation, ClientError> {
+        self.ask(Method::GET, &format!("{}?kind={kind}&name={name}", paths::EXPLAIN), Vec::new()).await
+    }
+
+    /// Tells that a file was refused before it was offered, with the findings.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn refused(&self, findings: &str) -> Result<(), ClientError> {
+        self.send(Method::POST, paths::REFUSED, findings.into()).await.map(drop)
     }
 
     /// The events above `after` that have happened up to now.

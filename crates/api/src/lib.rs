@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod event;
+pub mod explanation;
 pub mod offer;
 pub mod paths;
 pub mod release;
@@ -13,5 +14,6 @@ pub mod status;
 
 pub use client::{Client, ClientError};
 pub use event::Event;
+pub use explanation::{Explained, Explanation};
 pub use offer::{Accepted, Change, Offer};
 pub use status::Status;

@@ -4,8 +4,14 @@
 pub const SYSTEM: &str = "/v1/system";
 /// `GET`: [`crate::Status`].
 pub const STATUS: &str = "/v1/status";
-/// `GET ?after=N&follow=true`: [`crate::Event`]s as JSON lines; with `follow` the answer goes on as they happen.
+/// `GET ?after=N&limit=N&last=N&follow=true`: [`crate::Event`]s as JSON lines, also those of former engines that the journal
+/// still has; at most `limit` of them (then ask again after the last one), or only the `last` ones. With `follow` and no
+/// `limit` the answer goes on as they happen.
 pub const EVENTS: &str = "/v1/events";
+/// `GET ?kind=service&name=NAME`: why, as a [`crate::Explanation`]. `kind` is `last`, `event`, `service`, `replica`, `store`.
+pub const EXPLAIN: &str = "/v1/explain";
+/// `POST` of a text: a file was refused with these findings, before it was offered.
+pub const REFUSED: &str = "/v1/refused";
 /// `GET ?service=NAME&tail=N&follow=true`: log lines as text, each with its replica.
 pub const LOGS: &str = "/v1/logs";
 /// `POST ?service=NAME`: replaces each replica, one after the other.

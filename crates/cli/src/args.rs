@@ -72,13 +72,14 @@ pub(crate) enum Command {
         tail: usize,
     },
     /// Show what happened and why
-    Events {
+    Events(Events),
+    /// Say why something was decided, and what would have changed it
+    Explain {
         #[command(flatten)]
         at: At,
-        /// Go on as they come
-        #[arg(short = 'F', long)]
-        follow: bool,
-        /// As JSON lines
+        /// `last`, `event N`, `service NAME`, `replica NAME-N`, `store NAME`; or just a name or a number. Default: `last`
+        what: Vec<String>,
+        /// As JSON, with everything that the deciders were given
         #[arg(long)]
         json: bool,
     },
@@ -158,12 +159,8 @@ pub(crate) enum Command {
     Simulate(Simulate),
     /// Send open-loop load and measure honestly
     Load(Load),
-    /// Decide recorded inputs by today's code
-    Replay {
-        /// A file of inputs for the Kubernetes autoscaler; prints each decision as a JSON line
-        #[arg(long, value_name = "FILE")]
-        hpa: PathBuf,
-    },
+    /// Decide what was recorded again, by today's code or under another file; exit 1 if a decision differs
+    Replay(Replay),
     /// Have systemd start the system at boot
     Install {
         #[command(flatten)]
@@ -232,6 +229,41 @@ pub(crate) struct Scope {
     /// Change nothing; show the unit
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Events {
+    #[command(flatten)]
+    pub(crate) at: At,
+    /// Only the last so many
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub(crate) last: Option<usize>,
+    /// Only those since then: `10m` ago, or a moment such as 2026-11-28T09:30:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Go on as they come
+    #[arg(short = 'F', long)]
+    pub(crate) follow: bool,
+    /// As JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    pub(crate) at: At,
+    /// A state directory, or the `journal` in it. Default: that of the system here
+    pub(crate) journal: Option<PathBuf>,
+    /// Decide under this file instead; what was recorded does not react to that, and differences are no failure
+    #[arg(long, value_name = "FILE")]
+    pub(crate) with: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// A file of inputs for the Kubernetes autoscaler; prints each decision as a JSON line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["journal", "with"])]
+    pub(crate) hpa: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,6 +8,7 @@ mod check;
 mod doctor;
 mod down;
 mod events;
+mod explain;
 mod install;
 mod keeper;
 mod load;
@@ -64,7 +65,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Down { at, volumes } => down::down(&at, volumes).await,
         Command::Status { at, watch, sizes, json } => status::status(&at, (watch, sizes), json).await,
         Command::Logs { at, service, follow, tail } => logs::logs(&at, service.as_deref(), follow, tail).await,
-        Command::Events { at, follow, json } => events::events(&at, follow, json).await,
+        Command::Events(asked) => events::events(&asked).await,
+        Command::Explain { at, what, json } => explain::explain(&at, &what, json).await,
         Command::Restart { at, service } => service::restart(&at, &service).await,
         Command::Release(release) => release::release(release).await,
         Command::Rollback { at, service, to, why } => release::rollback(&at, service, to, why).await,
@@ -78,7 +80,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Prove(prove) => prove::prove(prove).await,
         Command::Simulate(simulate) => simulate::simulate(&simulate),
         Command::Load(load) => load::load(load).await,
-        Command::Replay { hpa } => replay::hpa(&hpa),
+        Command::Replay(asked) => replay::replay(&asked),
         Command::Install { at, scope } => install::install(&at, &scope).await,
         Command::Uninstall { at, scope } => install::uninstall(&at, &scope),
         Command::Upgrade { at, to, timeout } => upgrade::upgrade(&at, to, timeout).await,

@@ -17,7 +17,10 @@ pub(crate) const INHERITED: [&str; 10] =
 
 /// Runs the system.
 pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
-    let Some(project) = project::read(&up.at.file)? else { return Ok(ExitCode::FAILURE) };
+    let Some(project) = project::read(&up.at.file)? else {
+        tell_refused(&up).await;
+        return Ok(ExitCode::FAILURE);
+    };
     for chosen in &project.notes {
         print::note(&format!("note: {chosen}"));
     }
@@ -61,6 +64,16 @@ pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
     };
     let good = release::is_good(&client, before, &now).await?;
     finish(&up, &client, (&now, good), accepted.after, &mut interrupts).await
+}
+
+/// Tells a system that runs here that a file was refused, so that its events say so. Nobody need hear it.
+async fn tell_refused(up: &Up) {
+    let (Ok(place), Ok(file)) = (project::place(&up.at), project::find_file(&up.at.file)) else { return };
+    let name = project::shown(&file);
+    let (text, checked) = project::check(&file, &name, &up.at.file);
+    let findings = plimsoll_spec::render_text(&checked.diagnostics, &plimsoll_spec::Source::new(&name, &text), false);
+    let said = format!("{name} was refused, and nothing was changed:\n{findings}");
+    Client::new(place.api_socket()).refused(&said).await.ok();
 }
 
 /// Runs the build commands of the services (of `only`, if that names any), one after the other, each only once.

@@ -14,7 +14,7 @@ mod restarting;
 mod scaling;
 
 use crate::{autoscale, health, restart, rollout, route, termination};
-use plimsoll_model::{Service, System, autoscaling::Autoscaling, probe::Probes, route::Resilience};
+use plimsoll_model::{ReplicaId, Service, System, autoscaling::Autoscaling, probe::Probes, route::Resilience};
 use serde::{Deserialize, Serialize};
 
 /// Everything that one decider was given.
@@ -126,7 +126,7 @@ impl Question {
         let service = service_of(system, subject)?;
         Some(match self {
             Self::Autoscale(mut asked) => {
-                asked.policy = service.autoscaling.as_ref()?.on_a_machine(service.port.is_some());
+                asked.policy = scaling_on_a_machine(service)?;
                 Self::Autoscale(asked)
             }
             Self::Restart(mut asked) => {
@@ -151,6 +151,12 @@ impl Question {
             }
         })
     }
+}
+
+/// What a service's file says about its autoscaling, as one machine acts on it. None: it has none.
+#[must_use]
+pub fn scaling_on_a_machine(service: &Service) -> Option<Autoscaling> {
+    service.autoscaling.as_ref().map(|own| own.on_a_machine(service.port.is_some()))
 }
 
 /// The service of that name, or of the replica of that name.
@@ -181,6 +187,26 @@ pub fn probed(decision: &health::Decision) -> Answer {
 #[must_use]
 pub fn weighed(seen: &route::Seen, weighed: &[route::Weighed]) -> Answer {
     ejecting::answer(seen, weighed)
+}
+
+/// A replica that is left out from now on, or no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Which.
+    pub replica: ReplicaId,
+    /// It is left out from now on; false: it is tried again.
+    pub out: bool,
+    /// Why, for a person.
+    pub why: String,
+}
+
+/// Who is left out from now on, or no longer, by what was asked of `route::weigh`. Empty for other questions.
+#[must_use]
+pub fn ejections(question: &Question) -> Vec<Turn> {
+    match question {
+        Question::Eject(asked) => ejecting::turns(asked),
+        _ => Vec::new(),
+    }
 }
 
 /// The answer that was given by `rollout`.

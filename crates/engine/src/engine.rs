@@ -37,7 +37,7 @@ use crate::{
 };
 use figures::Gateways;
 use plimsoll_control::upgrade::gateway_number;
-use plimsoll_journal::entry::Entry;
+use plimsoll_journal::{entry::Entry, flight::Flight};
 use plimsoll_model::{Instant, ReplicaId, RevisionId};
 use plimsoll_wire::{
     keeper::Event,
@@ -64,6 +64,8 @@ pub(crate) struct Engine {
     oneshots: Oneshots,
     inputs: UnboundedSender<Input>,
     record: Record,
+    /// The flight recorder; `None`: it can't be written to.
+    flight: Option<Flight>,
     events: Events,
     secrets: Secrets,
     /// The wanted version of each service of the accepted system.
@@ -145,10 +147,10 @@ impl Engine {
     /// Serves the API on the listener that the keeper has; once more after another keeper took over, since that one has
     /// another listener.
     pub(crate) fn serve_api(&mut self) {
-        let (keeper, inputs, logs) = (self.keeper.clone(), self.inputs.clone(), self.place.state.join("logs"));
+        let (keeper, inputs, place) = (self.keeper.clone(), self.inputs.clone(), self.place.clone());
         let serving = tokio::task::spawn_local(async move {
             match keeper.take(API).await {
-                Ok(listener) => serve::serve(listener, inputs, logs).await,
+                Ok(listener) => serve::serve(listener, inputs, place).await,
                 Err(error) => eprintln!("the keeper has no listener for the API: {error}"),
             }
         });

@@ -4,8 +4,18 @@ use plimsoll_api::Event;
 use std::collections::VecDeque;
 use tokio::sync::broadcast;
 
-/// So many events can be asked for; older ones are in the journal.
+/// So many events are kept in memory; older ones are in the journal.
 const KEPT_MAX: usize = 10_000;
+
+/// Events from memory.
+pub(crate) struct Since {
+    /// Those before this number are not in memory; the journal has them.
+    pub(crate) before: u64,
+    /// Those in memory, without a gap.
+    pub(crate) past: Vec<Event>,
+    /// Those that follow.
+    pub(crate) future: broadcast::Receiver<Event>,
+}
 
 /// The last events.
 pub(crate) struct Events {
@@ -38,7 +48,9 @@ impl Events {
     }
 
     /// Those in memory with a number above `after`, and what follows.
-    pub(crate) fn since(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {
-        (self.kept.iter().filter(|event| event.number > after).cloned().collect(), self.followers.subscribe())
+    pub(crate) fn since(&self, after: u64) -> Since {
+        let past: Vec<Event> = self.kept.iter().filter(|event| event.number > after).cloned().collect();
+        let before = past.first().map_or(self.last + 1, |event| event.number);
+        Since { before, past, future: self.followers.subscribe() }
     }
 }

@@ -48,8 +48,9 @@ async fn ask_on(
     mut pace: watch::Receiver<Duration>,
     inputs: &UnboundedSender<Input>,
 ) {
+    let mut known = 0;
     loop {
-        match timeout(PATIENCE, one(channel)).await {
+        match timeout(PATIENCE, one(channel, &mut known)).await {
             Ok(Ok(Some(figures))) => {
                 let input = Input::Figures { gateway: id.into(), figures: Some(Box::new(figures)) };
                 if inputs.send(input).is_err() {
@@ -66,8 +67,18 @@ async fn ask_on(
     }
 }
 
-async fn one(channel: &AsyncFd<Channel>) -> io::Result<Option<Figures>> {
-    channel.async_io(Interest::WRITABLE, |channel| channel.send(&Ask::Figures, &[])).await?;
+/// The figures, with the ejections since those that are `known`.
+async fn one(channel: &AsyncFd<Channel>, known: &mut u64) -> io::Result<Option<Figures>> {
+    let Some(figures) = asked(channel, &Ask::Figures).await? else { return Ok(None) };
+    if figures.ejections == *known {
+        return Ok(Some(figures));
+    }
+    let after = std::mem::replace(known, figures.ejections);
+    asked(channel, &Ask::Ejections { after }).await
+}
+
+async fn asked(channel: &AsyncFd<Channel>, ask: &Ask) -> io::Result<Option<Figures>> {
+    channel.async_io(Interest::WRITABLE, |channel| channel.send(ask, &[])).await?;
     let received = channel.async_io(Interest::READABLE, |channel| channel.receive::<Figures>()).await?;
     Ok(received.map(|(figures, _)| figures))
 }

@@ -1,8 +1,9 @@
 //! What reaches the engine's loop. Each is an observation or a wish; none of them is a decision.
 
 use crate::candidate::Found;
+use crate::events::Since;
 use plimsoll_api::{
-    Accepted, Event, Offer, Status,
+    Accepted, Offer, Status,
     release::{Ledger, Order},
 };
 use plimsoll_control::{
@@ -12,7 +13,7 @@ use plimsoll_control::{
 };
 use plimsoll_model::{ReplicaId, RevisionId};
 use plimsoll_wire::{gateway::Figures, keeper};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 
 /// One thing that reached the loop.
 pub(crate) enum Input {
@@ -136,12 +137,14 @@ pub(crate) enum StoreNews {
 pub(crate) enum Asked {
     /// Accept this system.
     Offer(Box<Offer>, oneshot::Sender<Result<Accepted, String>>),
+    /// A file was refused before it was offered, with these findings.
+    Refused(String, oneshot::Sender<()>),
     /// The accepted system.
     System(oneshot::Sender<Offer>),
     /// How the system is.
     Status(oneshot::Sender<Status>),
     /// Events above that number, and what follows.
-    Events(u64, oneshot::Sender<(Vec<Event>, broadcast::Receiver<Event>)>),
+    Events(u64, oneshot::Sender<Since>),
     /// Replace each replica of a service.
     Restart(String, oneshot::Sender<Result<(), String>>),
     /// Run so many replicas of a service; answered by a sentence about how long that holds.

@@ -8,6 +8,9 @@ use plimsoll_journal::{
 };
 use std::path::Path;
 
+/// So many bytes of former generations are kept, so that what happened can be explained.
+const KEPT_BYTES: u64 = 16 << 20;
+
 /// The record can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordError {
@@ -36,7 +39,8 @@ impl Record {
     /// # Errors
     /// The folder can't be written to, or another engine has it.
     pub(crate) fn open(dir: &Path) -> Result<(Self, Option<String>), RecordError> {
-        let (journal, opened) = Journal::open(dir)?;
+        let (mut journal, opened) = Journal::open(dir)?;
+        journal.keep_bytes(KEPT_BYTES);
         let mut remembered = match &opened.snapshot {
             Some(snapshot) => snapshot.decode::<Remembered>().map_err(RecordError::NotUnderstood)?,
             None => Remembered::default(),

@@ -1,6 +1,11 @@
 //! The local API: HTTP over the Unix socket whose listener the keeper owns.
 
-use crate::input::{Asked, Input};
+use crate::{
+    events,
+    explain::Of,
+    input::{Asked, Input},
+    past,
+};
 use axum::{
     Json, Router,
     body::Body,
@@ -12,8 +17,9 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use plimsoll_api::{Event, Offer, paths, release::Order};
+use plimsoll_wire::place::Place;
 use serde::Deserialize;
-use std::{convert::Infallible, io, os::fd::OwnedFd, path::PathBuf};
+use std::{convert::Infallible, io, os::fd::OwnedFd};
 use tokio::{
     net::UnixListener,
     sync::{broadcast, mpsc::UnboundedSender, oneshot},
@@ -26,7 +32,7 @@ const OFFER_MAX: usize = 128 << 20;
 #[derive(Clone)]
 struct Desk {
     inputs: UnboundedSender<Input>,
-    logs: PathBuf,
+    place: Place,
 }
 
 /// An answer that is an error: its text says what to do.
@@ -58,7 +64,7 @@ fn watched(listener: OwnedFd) -> io::Result<UnixListener> {
 }
 
 /// Serves the API for ever.
-pub(crate) async fn serve(listener: OwnedFd, inputs: UnboundedSender<Input>, logs: PathBuf) {
+pub(crate) async fn serve(listener: OwnedFd, inputs: UnboundedSender<Input>, place: Place) {
     let listener = match watched(listener) {
         Ok(listener) => listener,
         Err(error) => return eprintln!("the API can't be served: {error}"),
@@ -67,6 +73,8 @@ pub(crate) async fn serve(listener: OwnedFd, inputs: UnboundedSender<Input>, log
         .route(paths::SYSTEM, get(system).put(offer))
         .route(paths::STATUS, get(status))
         .route(paths::EVENTS, get(events))
+        .route(paths::EXPLAIN, get(explain))
+        .route(paths::REFUSED, post(refused))
         .route(paths::LOGS, get(logs_of))
         .route(paths::RESTART, post(restart))
         .route(paths::SCALE, post(scale))
@@ -77,7 +85,7 @@ pub(crate) async fn serve(listener: OwnedFd, inputs: UnboundedSender<Input>, log
         .route(paths::UPGRADE, post(upgrade))
         .route(paths::METRICS, get(metrics))
         .layer(DefaultBodyLimit::max(OFFER_MAX))
-        .with_state(Desk { inputs, logs });
+        .with_state(Desk { inputs, place });
     if let Err(error) = axum::serve(listener, router).await {
         eprintln!("the API is not served any more: {error}");
     }
@@ -95,22 +103,51 @@ async fn status(State(desk): State<Desk>) -> Result<impl IntoResponse, Refused> 
     Ok(Json(desk.ask(Asked::Status).await?))
 }
 
+async fn refused(State(desk): State<Desk>, findings: String) -> Result<(), Refused> {
+    desk.ask(|reply| Asked::Refused(findings, reply)).await
+}
+
 #[derive(Deserialize)]
 struct Since {
     #[serde(default)]
     after: u64,
+    limit: Option<usize>,
+    last: Option<usize>,
     #[serde(default)]
     follow: bool,
 }
 
 async fn events(State(desk): State<Desk>, Query(since): Query<Since>) -> Result<Response, Refused> {
-    let (past, future) = desk.ask(|reply| Asked::Events(since.after, reply)).await?;
-    let last = past.last().map_or(since.after, |event| event.number);
+    let events::Since { before, mut past, future } = desk.ask(|reply| Asked::Events(since.after, reply)).await?;
+    if before > since.after + 1 && since.last.is_none_or(|last| past.len() < last) {
+        let mut earlier = past::events(desk.place, since.after, before).await;
+        earlier.append(&mut past);
+        past = earlier;
+    }
+    let newest = past.last().map_or(before.saturating_sub(1).max(since.after), |event| event.number);
+    if let Some(last) = since.last {
+        past.drain(..past.len().saturating_sub(last));
+    }
+    past.truncate(since.limit.unwrap_or(usize::MAX));
     let past = stream::iter(past.into_iter().map(|event| as_line(&event)));
-    if !since.follow {
+    if !since.follow || since.limit.is_some() {
         return Ok(lines(past));
     }
-    Ok(lines(past.chain(following(future, last))))
+    Ok(lines(past.chain(following(future, newest))))
+}
+
+#[derive(Deserialize)]
+struct Why {
+    kind: String,
+    #[serde(default)]
+    name: String,
+}
+
+async fn explain(State(desk): State<Desk>, Query(why): Query<Why>) -> Result<impl IntoResponse, Refused> {
+    let of = Of::parse(&why.kind, &why.name);
+    let of =
+        of.ok_or_else(|| Refused(StatusCode::BAD_REQUEST, format!("nothing is called {} {}", why.kind, why.name)))?;
+    Ok(Json(past::explained(desk.place, of).await))
 }
 
 /// Events as they happen, from the one after `last`; ends when the reader is too slow or the engine ends.
@@ -147,7 +184,7 @@ struct LogsOf {
 
 async fn logs_of(State(desk): State<Desk>, Query(of): Query<LogsOf>) -> Result<Response, Refused> {
     let names = desk.order(|reply| Asked::Logs(of.service.clone(), reply)).await?;
-    let logs = desk.logs.clone();
+    let logs = desk.place.state.join("logs");
     let ask = of.follow.then(|| names_of(desk, of.service));
     Ok(lines(crate::logs::lines(logs, names, of.tail, ask)))
 }

@@ -1,6 +1,7 @@
 //! Adds up what the workers counted, and answers whoever asks for it.
 
 use crate::{
+    ejections::Ejections,
     readiness,
     shared::{Shared, say},
 };
@@ -11,7 +12,7 @@ use plimsoll_wire::{
 use std::{
     io,
     path::Path,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -24,6 +25,7 @@ pub(crate) fn fold(shared: &Shared) -> Figures {
         epoch: shared.epoch().0,
         edition: table.edition,
         connections: shared.connections(),
+        ejections: ejections(shared).count,
         draining: shared.draining.load(Relaxed),
         listening: Some(shared.listening.load(Relaxed) && !shared.draining.load(Relaxed)),
         ..Figures::default()
@@ -67,6 +69,10 @@ pub(crate) fn fold(shared: &Shared) -> Figures {
     figures
 }
 
+fn ejections(shared: &Shared) -> MutexGuard<'_, Ejections> {
+    shared.ejections.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Answers at `path` until the end of the gateway.
 pub(crate) async fn answer(shared: Arc<Shared>, path: &Path) {
     let listener = match listen(path) {
@@ -102,14 +108,22 @@ async fn converse(shared: Arc<Shared>, channel: Channel) {
     };
     loop {
         let asked: io::Result<Option<Received<Ask>>> = channel.async_io(Interest::READABLE, Channel::receive).await;
+        let mut known = None;
         let retire = match asked {
             Ok(Some((Ask::Figures, _))) => None,
+            Ok(Some((Ask::Ejections { after }, _))) => {
+                known = Some(after);
+                None
+            }
             Ok(Some((Ask::Retire { grace_ms }, _))) => Some(grace_ms),
             // A later version's question: it gets figures too, which are an answer to something.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
             Ok(None) | Err(_) => return,
         };
-        let figures = fold(&shared);
+        let mut figures = fold(&shared);
+        if let Some(after) = known {
+            figures.ejected = ejections(&shared).after(after);
+        }
         let sent = channel.async_io(Interest::WRITABLE, |channel| channel.send(&figures, &[])).await;
         if let Some(grace_ms) = retire {
             // The main thread is ending already.

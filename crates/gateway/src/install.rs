@@ -24,7 +24,7 @@ pub(crate) fn install(
     shared.certificates.store(Arc::new(Certificates::load(&table, &shared.certificates.load())));
     let at = shared.instant(std::time::Instant::now());
     // Before anybody chooses among them: who is new starts slowly.
-    weigher.lock().unwrap_or_else(PoisonError::into_inner).weigh(&table, at);
+    weigher.lock().unwrap_or_else(PoisonError::into_inner).weigh(&table, at, &shared.ejections);
     let before = shared.table.swap(Arc::clone(&table));
     wake(&before);
     wake(&table);

@@ -13,6 +13,7 @@ mod answer;
 mod choose;
 mod connection;
 mod draw;
+mod ejections;
 mod entrance;
 mod figures;
 mod forward;

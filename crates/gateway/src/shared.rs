@@ -1,7 +1,8 @@
 //! What all threads of a gateway share.
 
 use crate::{
-    access::Log, live::Registry, rate::Rates, settings::Settings, table::Table, tls::Certificates, worker::Post,
+    access::Log, ejections::Ejections, live::Registry, rate::Rates, settings::Settings, table::Table,
+    tls::Certificates, worker::Post,
 };
 use arc_swap::ArcSwap;
 use plimsoll_model::Instant;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     /// Somebody failed often enough that `weigh` should be asked now.
     pub(crate) nudge: Notify,
+    /// The last decisions to leave a replica out, or to take it back.
+    pub(crate) ejections: Mutex<Ejections>,
     /// Asks the main thread to retire: how long what is open may go on, in milliseconds.
     pub(crate) retire: mpsc::UnboundedSender<u64>,
     /// Another gateway has taken our place. Nothing is accepted any more, and each HTTP/1 answer is the last one of its
@@ -56,6 +59,7 @@ impl Shared {
             rates: Rates::default(),
             log,
             nudge: Notify::new(),
+            ejections: Mutex::default(),
             retire,
             draining: AtomicBool::new(false),
             listening: AtomicBool::new(false),

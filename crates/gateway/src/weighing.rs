@@ -1,6 +1,7 @@
 //! Asks `control::route::weigh` ten times a second (and at once when a replica fails too often), and tells the live figures.
 
-use crate::{shared::Shared, table::Table};
+use crate::{ejections::Ejections, shared::Shared, table::Table};
+use plimsoll_control::account::Eject;
 use plimsoll_control::route::{Memory, Seen, SeenReplica, Standing, Weighed, budget, weigh};
 use plimsoll_model::{Instant, Millis};
 use std::{
@@ -32,7 +33,7 @@ struct Service {
 
 impl Weigher {
     /// Weighs all replicas of `table` and tells their live figures.
-    pub(crate) fn weigh(&mut self, table: &Table, at: Instant) {
+    pub(crate) fn weigh(&mut self, table: &Table, at: Instant, ejections: &Mutex<Ejections>) {
         self.services.retain(|name, _| table.services.contains_key(name));
         for (name, backend) in &table.services {
             let service = self.services.entry(name.clone()).or_default();
@@ -51,18 +52,27 @@ impl Weigher {
                 latency_us: endpoint.live.latency_us.load(Relaxed),
             });
             let seen = Seen { at, replicas: replicas.collect() };
+            // Nobody can be left out, or come back, where nobody has failed.
+            let fails = seen.replicas.iter().any(|replica| replica.failures > 0);
+            let former = fails.then(|| service.memory.clone());
             let weighed = weigh(&backend.resilience, &mut service.memory, &seen);
-            let mut opened = false;
+            let (mut opened, mut turned) = (false, false);
             for ((endpoint, seen), weighed) in backend.endpoints.iter().zip(&seen.replicas).zip(&weighed) {
                 let ejected = matches!(weighed.standing, Standing::Ejected { .. });
                 endpoint.live.share.store(weighed.share, Relaxed);
-                opened |= endpoint.live.ejected.swap(ejected, Relaxed) && !ejected;
+                let before = endpoint.live.ejected.swap(ejected, Relaxed);
+                opened |= before && !ejected;
+                turned |= before != ejected && weighed.standing != Standing::Closed;
                 if weighed.latency_us != seen.latency_us {
                     endpoint.live.latency_us.store(weighed.latency_us, Relaxed);
                 }
             }
             if opened {
                 backend.live.ready.notify_waiters();
+            }
+            if let Some(memory) = former.filter(|_| turned) {
+                let asked = Eject { policy: backend.resilience.clone(), memory, seen };
+                ejections.lock().unwrap_or_else(PoisonError::into_inner).keep(name, &asked, &weighed);
             }
             let settled = weighed.iter().all(Weighed::is_settled)
                 && service.requests == requests
@@ -87,7 +97,7 @@ pub(crate) async fn keep_weighing(shared: Arc<Shared>, weigher: Arc<Mutex<Weighe
     loop {
         let nudged = time::timeout(PERIOD, shared.nudge.notified()).await.is_ok();
         let at = shared.instant(std::time::Instant::now());
-        weigher.lock().unwrap_or_else(PoisonError::into_inner).weigh(&shared.table.load(), at);
+        weigher.lock().unwrap_or_else(PoisonError::into_inner).weigh(&shared.table.load(), at, &shared.ejections);
         if nudged {
             time::sleep(SHORTEST).await;
         }

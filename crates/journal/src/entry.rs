@@ -126,6 +126,15 @@ pub enum Entry {
         /// The recommender's memory.
         memory: Box<rightsize::Memory>,
     },
+    /// The ejections of a gateway up to this one were told.
+    Ejections {
+        /// The gateway's process id.
+        gateway: String,
+        /// Which start of it.
+        epoch: u64,
+        /// The last one.
+        number: u64,
+    },
     /// What led to an event, for `explain` and `replay`.
     Decided(Box<Decided>),
     /// A person wants every replica of a service replaced, the `renewal`th time.
@@ -293,6 +302,8 @@ pub struct Remembered {
     pub begun: BTreeSet<String>,
     /// Plimsoll's own upgrades, and which gateway serves.
     pub upgrade: upgrade::Memory,
+    /// Which start of each gateway, and the last of its ejections that was told.
+    pub ejections: BTreeMap<String, (u64, u64)>,
     /// The system is to end (and its volumes with it).
     pub ending: Option<bool>,
     /// The last event's number.
@@ -335,6 +346,9 @@ impl Remembered {
             Entry::Demand { service, slot } => self.demand.entry(service).or_default().fold(slot),
             Entry::Sized { service, memory } => drop(self.sizes.insert(service, *memory)),
             Entry::Decided(_) => {}
+            Entry::Ejections { gateway, epoch, number } => {
+                self.ejections.insert(gateway, (epoch, number));
+            }
             Entry::Sets { service, sets } => {
                 self.sets.insert(service, sets);
             }

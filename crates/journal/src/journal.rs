@@ -22,6 +22,9 @@ pub enum Durability {
 /// Below this size of the log no snapshot is asked for: it is read in a few milliseconds.
 const SNAPSHOT_BYTES_MIN: u64 = 1 << 20;
 
+/// Never more generations than that are kept, however small they are.
+const KEPT_MAX: u64 = 32;
+
 /// A journal open for writing. There is one at a time for each folder.
 pub struct Journal<F: Files = Disk> {
     files: F,
@@ -44,6 +47,10 @@ pub struct Journal<F: Files = Disk> {
     is_dirty: bool,
     /// Why nothing is appended any more.
     refused: Option<String>,
+    /// About so many bytes of former generations are kept.
+    kept_bytes: u64,
+    /// A snapshot is asked for from so many bytes of log on.
+    generation_bytes: u64,
 }
 
 impl<F: Files> std::fmt::Debug for Journal<F> {
@@ -99,8 +106,21 @@ impl<F: Files> Journal<F> {
             snapshot_len: loaded.opened.snapshot.as_ref().map_or(0, |record| record.payload.len() as u64),
             is_dirty: true,
             refused: None,
+            kept_bytes: 0,
+            generation_bytes: SNAPSHOT_BYTES_MIN,
         };
         Ok((journal, loaded.opened))
+    }
+
+    /// Keeps about so many bytes of former generations, for whoever reads what happened; the last one is always kept. 0 at
+    /// first. Counted by the size of the present generation.
+    pub fn keep_bytes(&mut self, bytes: u64) {
+        self.kept_bytes = bytes;
+    }
+
+    /// Asks for a snapshot from so many bytes of log on; 1 MiB at first.
+    pub fn generation_bytes(&mut self, bytes: u64) {
+        self.generation_bytes = bytes;
     }
 
     /// The last record that was appended; 0: there is none.
@@ -165,7 +185,7 @@ impl<F: Files> Journal<F> {
     /// Whether the logs have grown so large that a snapshot is worth its cost, or nothing is appended without one.
     #[must_use]
     pub fn wants_snapshot(&self) -> bool {
-        self.refused.is_some() || self.since_base > SNAPSHOT_BYTES_MIN.max(self.snapshot_len.saturating_mul(4))
+        self.refused.is_some() || self.since_base > self.generation_bytes.max(self.snapshot_len.saturating_mul(4))
     }
 
     /// Begins a new generation with `state`, which stands for everything that was appended. The former generation is kept
@@ -187,11 +207,13 @@ impl<F: Files> Journal<F> {
         let path = layout::snapshot(&self.dir, next);
         let bytes = snapshot::encode(next, self.end, &payload);
         open::write_whole(&self.files, &self.dir, &path, &bytes).map_err(|why| JournalError::Snapshot { path, why })?;
+        let generation = self.since_base + self.snapshot_len.max(payload.len() as u64);
+        let more = (self.kept_bytes / generation.max(1)).clamp(1, KEPT_MAX) - 1;
         self.snapshot_len = payload.len() as u64;
         self.since_base = self.len;
         self.is_dirty = false;
         self.refused = None;
-        self.forget_before(self.base);
+        self.forget_before(self.base.saturating_sub(more));
         self.base = next;
         // The snapshot does not rest on a log in doubt.
         let _ = self.files.remove(&layout::doubt(&self.dir));

@@ -2,7 +2,8 @@
 //!
 //! A journal is a folder. Each *generation* `N` is a log `N.log` of records and, but for the first, a snapshot
 //! `N.snapshot` of everything before it. A record holds its length, its number, a CRC32C and a hash chained to the record
-//! before it; so does the beginning of each log and snapshot. The former generation is kept until the next one is made.
+//! before it; so does the beginning of each log and snapshot. The former generation is kept until the next one is made, and
+//! older ones while [`Journal::keep_bytes`] allows.
 //!
 //! Two classes of durability: [`Durability::OurDeath`] is a plain write (the kernel keeps it when we die),
 //! [`Durability::PowerLoss`] is synced to disk before the answer.
@@ -19,12 +20,15 @@ pub mod decided;
 pub mod entry;
 mod error;
 mod files;
+pub mod flight;
 mod frame;
+pub mod history;
 mod journal;
 mod layout;
 mod log;
 mod open;
 mod read;
+pub mod replay;
 mod snapshot;
 
 pub use damage::{Damage, What};

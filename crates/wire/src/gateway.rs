@@ -4,6 +4,7 @@
 //! Counters only grow; whoever reads them takes differences. They start at zero with each gateway process (`epoch`).
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What can be asked of a gateway.
@@ -12,6 +13,11 @@ use std::collections::BTreeMap;
 pub enum Ask {
     /// All figures, now.
     Figures,
+    /// All figures, and the last ejections with a higher number than that.
+    Ejections {
+        /// The last one that is known; 0 is none.
+        after: u64,
+    },
     /// Stop accepting, and end when everything that is open has ended (another gateway has taken its place): clients are
     /// told with the next answer, or by GOAWAY, to come back on a new connection; WebSockets and long requests go on.
     Retire {
@@ -42,6 +48,30 @@ pub struct Figures {
     pub routes: BTreeMap<String, RouteFigures>,
     /// By service: requests that wait for a replica now.
     pub held: BTreeMap<String, u64>,
+    /// How often it was decided that a replica is left out, or is no longer.
+    pub ejections: u64,
+    /// Those of them that were asked for, oldest first; long ago ones are forgotten.
+    pub ejected: Vec<Ejection>,
+}
+
+/// A decision about the shares of a service's replicas that left one out, or took one back, with all that led to it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ejection {
+    /// Counts up from 1 in each gateway process.
+    pub number: u64,
+    /// Of which service.
+    pub service: String,
+    /// What `control::route::weigh` was given: the policy …
+    pub policy: Value,
+    /// … its memory …
+    pub memory: Value,
+    /// … and what was seen.
+    pub seen: Value,
+    /// What it said: the act, complete.
+    pub act: String,
+    /// Why.
+    pub why: String,
 }
 
 /// What one replica did for this gateway.

@@ -80,6 +80,12 @@ impl Place {
     pub fn journal(&self) -> PathBuf {
         self.state.join("journal")
     }
+
+    /// The folder of the flight recorder: every look of the autoscalers, for as long as there is room.
+    #[must_use]
+    pub fn recorder(&self) -> PathBuf {
+        self.state.join("recorder")
+    }
 }
 
 /// The name under which the keeper keeps the listener of the local API.

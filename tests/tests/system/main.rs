@@ -10,6 +10,7 @@ mod connections;
 mod crash_points;
 mod daemons;
 mod drills;
+mod explaining;
 mod files;
 mod front;
 mod look;

@@ -1,7 +1,7 @@
 //! How the shares of a service's replicas came about, and why one is left out.
 
-use super::{Account, Answer, Eject};
-use crate::route::{Seen, Standing, Weighed, weigh};
+use super::{Account, Answer, Eject, Turn};
+use crate::route::{Memory, Seen, SeenReplica, Standing, Weighed, weigh};
 
 pub(super) fn ask(asked: &Eject) -> Answer {
     answer(&asked.seen, &decide(asked))
@@ -40,25 +40,41 @@ pub(super) fn account(asked: &Eject) -> Account {
         policy.eject_after.max(1)
     )];
     let weighed = decide(asked);
-    for (replica, weighed) in seen.replicas.iter().zip(&weighed) {
-        let mut said = format!("{}: {} failures in a row", replica.id, replica.failures);
-        let (times, probation) = memory.standing_of(&replica.id);
-        if times > 0 {
-            said.push_str(&format!(", left out {times} times before"));
-        }
-        if probation {
-            said.push_str(", on probation: one more failure counts");
-        }
-        let then = match weighed.standing {
-            Standing::Full => "its whole share".into(),
-            Standing::Starting { .. } => format!("a share of {} of 1000: it is new, or back", weighed.share),
-            Standing::Ejected { until } => format!("left out, for {}", until.since(seen.at)),
-            Standing::Spared => "kept: too many are left out already".into(),
-            Standing::Closed => "no share: it is drained, has no weight, or its process is gone".into(),
-        };
-        steps.push(format!("{said}: {then}"));
-    }
+    steps.extend(seen.replicas.iter().zip(&weighed).map(|(replica, weighed)| said(memory, seen, replica, weighed)));
     Account { steps, otherwise: otherwise(asked, &weighed) }
+}
+
+/// One replica in a line.
+fn said(memory: &Memory, seen: &Seen, replica: &SeenReplica, weighed: &Weighed) -> String {
+    let mut said = format!("{}: {} failures in a row", replica.id, replica.failures);
+    let (times, probation) = memory.standing_of(&replica.id);
+    if times > 0 {
+        said.push_str(&format!(", left out {times} times before"));
+    }
+    if probation {
+        said.push_str(", on probation: one more failure counts");
+    }
+    let then = match weighed.standing {
+        Standing::Full => "its whole share".into(),
+        Standing::Starting { .. } => format!("a share of {} of 1000: it is new, or back", weighed.share),
+        Standing::Ejected { until } => format!("left out, for {}", until.since(seen.at)),
+        Standing::Spared => "kept: too many are left out already".into(),
+        Standing::Closed => "no share: it is drained, has no weight, or its process is gone".into(),
+    };
+    format!("{said}: {then}")
+}
+
+/// Who is left out from now on, or no longer.
+pub(super) fn turns(asked: &Eject) -> Vec<Turn> {
+    let each = asked.seen.replicas.iter().zip(decide(asked));
+    let turn = |(replica, weighed): (&SeenReplica, Weighed)| {
+        let before = asked.memory.leaves_out(&replica.id);
+        let out = matches!(weighed.standing, Standing::Ejected { .. });
+        let turned = before != out && weighed.standing != Standing::Closed;
+        let why = said(&asked.memory, &asked.seen, replica, &weighed);
+        turned.then(|| Turn { replica: replica.id.clone(), out, why })
+    };
+    each.filter_map(turn).collect()
 }
 
 /// Who would have another standing, with one failure fewer or a limit that is one higher.
@@ -87,7 +103,6 @@ fn otherwise(asked: &Eject, given: &[Weighed]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::{Memory, SeenReplica};
     use plimsoll_model::{Instant, ReplicaId, route::Resilience};
 
     fn asked(failures: [u32; 2]) -> Eject {
@@ -117,6 +132,8 @@ mod tests {
             "with a limit of 6 failures in a row: web-2 would not have been left out",
         ];
         assert_eq!(account.otherwise, want);
+        let turns = turns(&asked);
+        assert_eq!((turns.len(), turns[0].replica.serial, turns[0].out), (1, 2, true));
     }
 
     #[test]

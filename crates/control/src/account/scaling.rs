@@ -51,6 +51,7 @@ pub(super) fn account(asked: &Autoscale) -> Account {
     otherwise.extend(loads.into_iter().map(|percent| load_line(&asked, &decision, percent)));
     otherwise.extend(bounds(&asked, &decision, wanted));
     otherwise.extend(waiting(&asked, wanted));
+    otherwise.extend(unforeseen(&asked, wanted));
     Account { steps: decision.steps, otherwise }
 }
 
@@ -149,6 +150,15 @@ fn bounds(asked: &Autoscale, decision: &Decision, wanted: u32) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What it would be if former weeks had let expect nothing.
+fn unforeseen(asked: &Autoscale, wanted: u32) -> Option<String> {
+    let mut other = asked.clone();
+    other.seen.predicted = 0;
+    let (_, decision) = ask(&other);
+    let alone = self::wanted(&other.seen, &decision);
+    (alone != wanted).then(|| format!("without prediction: {}", words(asked, alone)))
 }
 
 /// What it would be without looking back over the stabilisation window.

@@ -1,8 +1,15 @@
 //! The one place from which decisions are told: with everything their deciders were given, for `explain` and `replay`.
 
 use super::Engine;
-use plimsoll_control::account::{Answer, Question};
-use plimsoll_journal::{decided::Decided, entry::Entry};
+use plimsoll_control::{
+    account::{self, Answer, Autoscale, Question},
+    autoscale,
+};
+use plimsoll_journal::{
+    decided::{self, Decided},
+    entry::Entry,
+};
+use plimsoll_wire::gateway::{Ejection, Figures};
 
 /// What is told of a decision.
 pub(super) struct Words<'a> {
@@ -22,5 +29,45 @@ impl Engine {
         self.tell(words.subject, words.reason, words.message, words.warning);
         let decided = Decided::new(self.events.last(), words.subject, question, answer);
         self.record.note(Entry::Decided(Box::new(decided)));
+    }
+    /// Keeps one look of an autoscaler in the flight recorder. One that fails is told and not tried again by this engine.
+    pub(super) fn keep_look(
+        &mut self,
+        service: &str,
+        asked: &Autoscale,
+        said: (&autoscale::Decision, &autoscale::Memory),
+    ) {
+        let Some(flight) = &mut self.flight else { return };
+        if let Err(error) = flight.look(service, asked, said) {
+            self.flight = None;
+            let why = format!("what autoscalers see is not recorded any more: {}", crate::store::chain(&error));
+            self.tell("system", "RecorderFailed", &why, true);
+        }
+    }
+
+    /// Tells of the ejections that a gateway decided on and that were not told before.
+    pub(super) fn take_ejections(&mut self, gateway: &str, figures: &Figures) {
+        for ejection in &figures.ejected {
+            let known = self.record.remembered.ejections.get(gateway);
+            if known.is_some_and(|(epoch, number)| *epoch == figures.epoch && *number >= ejection.number) {
+                continue;
+            }
+            let (gateway, epoch, number) = (gateway.to_owned(), figures.epoch, ejection.number);
+            self.record.note(Entry::Ejections { gateway, epoch, number });
+            self.tell_ejection(ejection);
+        }
+    }
+
+    fn tell_ejection(&mut self, ejection: &Ejection) {
+        let Ejection { policy, memory, seen, act, why, .. } = ejection.clone();
+        // A gateway of another version may be asked in words that are not understood here; its routes say the rest.
+        let Ok(question) = decided::question("eject", policy, memory, seen) else { return };
+        let answer = Answer { act, why };
+        for change in account::ejections(&question) {
+            let reason = if change.out { "Ejected" } else { "Returned" };
+            let (subject, message) = (change.replica.to_string(), change.why);
+            let words = Words { subject: &subject, reason, message: &message, warning: change.out };
+            self.tell_decision(&words, &question, answer.clone());
+        }
     }
 }

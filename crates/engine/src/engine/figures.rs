@@ -153,6 +153,9 @@ impl Engine {
             // Said just before it was forgotten.
             return;
         }
+        if let Some(figures) = &figures {
+            self.take_ejections(&gateway, figures);
+        }
         self.gateways.take(gateway.clone(), figures, now);
         self.sample_traffic(&gateway, now);
         self.sample_releases(&gateway);

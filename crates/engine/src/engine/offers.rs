@@ -11,12 +11,29 @@ use std::{
     path::Path,
 };
 
+/// So much of the findings about a refused file is told.
+const FINDINGS_MAX: usize = 16 << 10;
+
 impl Engine {
+    /// Accepts a system, or tells why it is refused.
+    ///
+    /// # Errors
+    /// Why it was refused; nothing has changed then.
+    pub(super) fn take_offer(&mut self, offer: Offer) -> Result<Accepted, String> {
+        self.accept(offer).inspect_err(|why| self.tell_refused(why))
+    }
+
+    /// Tells that a file was refused, with what is wrong with it.
+    pub(super) fn tell_refused(&mut self, findings: &str) {
+        let end = findings.floor_char_boundary(FINDINGS_MAX);
+        self.tell("system", "Refused", findings[..end].trim_end(), true);
+    }
+
     /// Accepts a system, durably, before anything is done about it.
     ///
     /// # Errors
     /// Why it was refused; nothing has changed then.
-    pub(super) fn accept(&mut self, offer: Offer) -> Result<Accepted, String> {
+    fn accept(&mut self, offer: Offer) -> Result<Accepted, String> {
         if self.record.remembered.ending.is_some() {
             return Err("the system is being ended; wait until it is down, then run `plimsoll up` again".into());
         }

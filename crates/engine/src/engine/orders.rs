@@ -14,7 +14,11 @@ impl Engine {
     /// Answers one question, or carries out one order. Whoever asked may be gone.
     pub(super) fn answer(&mut self, asked: Asked) {
         match asked {
-            Asked::Offer(offer, reply) => drop(reply.send(self.accept(*offer))),
+            Asked::Offer(offer, reply) => drop(reply.send(self.take_offer(*offer))),
+            Asked::Refused(findings, reply) => {
+                self.tell_refused(&findings);
+                reply.send(()).ok();
+            }
             Asked::System(reply) => drop(reply.send(self.offer())),
             Asked::Status(reply) => self.answer_status(reply),
             Asked::Events(after, reply) => drop(reply.send(self.events.since(after))),

@@ -15,7 +15,7 @@ use crate::{
     secrets::{self, Secrets},
 };
 use plimsoll_control::{health, upgrade::gateway_number};
-use plimsoll_journal::entry::Entry;
+use plimsoll_journal::{entry::Entry, flight::Flight};
 use plimsoll_model::{
     Instant, Millis, ReplicaId,
     route::{ROUTES, RouteTable},
@@ -55,6 +55,10 @@ impl Engine {
         let (record, damage) = Record::open(&place.journal()).map_err(|error| crate::store::chain(&error))?;
         let keeper = Keeper::unconnected();
         keeper.connect(channel, inputs.clone()).map_err(|error| error.to_string())?;
+        let (flight, untaken) = match Flight::open(&place.recorder()) {
+            Ok(flight) => (Some(flight), None),
+            Err(error) => (None, Some(crate::store::chain(&error))),
+        };
         let remembered = &record.remembered;
         let addresses = Addresses::remembered(remembered.ports.clone(), place.state.as_os_str().as_encoded_bytes());
         let sizers = Sizers::remembered(&remembered.sizes);
@@ -67,6 +71,7 @@ impl Engine {
             keeper,
             inputs,
             record,
+            flight,
             secrets: Secrets::default(),
             revisions: BTreeMap::new(),
             replicas: BTreeMap::new(),
@@ -89,6 +94,9 @@ impl Engine {
             upgrading: Default::default(),
             serving: None,
         };
+        if let Some(why) = untaken {
+            engine.warn("RecorderFailed", format!("what autoscalers see is not recorded: {why}"));
+        }
         engine.adopt(damage).await.map_err(|error| format!("cannot go on with what runs: {error}"))?;
         Ok(engine)
     }

@@ -131,7 +131,9 @@ impl Engine {
         scaler.due = due.unwrap_or(now.after(NOTE_EVERY));
         let wanted = if let Act::ScaleTo(wanted) = decision.act { wanted } else { current };
         scaler.said = standing(&decision, &scaler.memory, (wanted, now));
-        let busy = seen.traffic.samples.iter().any(|sample| sample.arrived > 0 || sample.in_flight > 0);
+        let asked = Autoscale { policy: here.written.clone(), memory: before, seen };
+        self.keep_look(name, &asked, (&decision, &scaler.memory));
+        let busy = asked.seen.traffic.samples.iter().any(|sample| sample.arrived > 0 || sample.in_flight > 0);
         let notes = decision.hpa.is_some() || (busy && scaler.noted_at.after(NOTE_EVERY) <= now);
         if wanted != current || notes || !self.record.remembered.autoscaled.contains_key(name) {
             scaler.noted_at = now;
@@ -140,8 +142,7 @@ impl Engine {
         }
         self.scalers.insert(name.into(), scaler);
         if wanted != current {
-            let policy = here.written.clone();
-            self.tell_scaling(name, &decision, Autoscale { policy, memory: before, seen });
+            self.tell_scaling(name, &decision, asked);
         }
     }
 
