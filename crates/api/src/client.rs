@@ -103,6 +103,24 @@ impl Client {
         self.ask(Method::GET, paths::STATUS, Vec::new()).await
     }
 
+    /// How the system is once it is ready, or can't get so by itself ([`Status::stuck`]); answered only then.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn arrival(&self) -> Result<Status, ClientError> {
+        self.ask(Method::GET, paths::ARRIVAL, Vec::new()).await
+    }
+
+    /// Whether anybody listens: the keeper does, also while it has no engine.
+    pub async fn is_there(&self) -> bool {
+        tokio::net::UnixStream::connect(&self.socket).await.is_ok()
+    }
+
+    /// Whether an engine answers; waits for one while somebody listens.
+    pub async fn answers(&self) -> bool {
+        self.events_so_far(u64::MAX).await.is_ok()
+    }
+
     /// Events with a number above `after`; with `follow` as they happen, without end.
     ///
     /// # Errors

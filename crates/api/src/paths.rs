@@ -4,6 +4,8 @@
 pub const SYSTEM: &str = "/v1/system";
 /// `GET`: [`crate::Status`].
 pub const STATUS: &str = "/v1/status";
+/// `GET`: [`crate::Status`], answered once the system is ready or can't get so by itself.
+pub const ARRIVAL: &str = "/v1/arrival";
 /// `GET ?after=N&limit=N&last=N&follow=true`: [`crate::Event`]s as JSON lines, also those of former engines that the journal
 /// still has; at most `limit` of them (then ask again after the last one), or only the `last` ones. With `follow` and no
 /// `limit` the answer goes on as they happen.

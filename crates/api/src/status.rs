@@ -23,6 +23,9 @@ pub struct Status {
     pub at: Instant,
     /// Everything that is wanted is there and ready.
     pub settled: bool,
+    /// What keeps it from getting ready, a sentence for each replica that crashes or has failed; while anything may still get
+    /// ready by itself, nothing. What crashes is started again all the same.
+    pub stuck: Vec<String>,
     /// The system is being ended.
     pub ending: bool,
     /// Plimsoll's own processes: `keeper`, `engine`, `gateway`; gateways that an upgrade has replaced and that still serve
@@ -138,7 +141,7 @@ pub struct ReplicaStatus {
     pub id: ReplicaId,
     /// The version that it runs.
     pub revision: RevisionId,
-    /// `Starting`, `Ready`, `Unready`, `BackOff`, `Stopping`, `Done`.
+    /// `Starting`, `Ready`, `Unready`, `BackOff`, `Stopping`, `Done`, `Failed`.
     pub phase: String,
     /// Its pid, while it runs.
     pub pid: Option<i32>,

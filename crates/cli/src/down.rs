@@ -46,10 +46,10 @@ pub(crate) async fn end(client: &Client, volumes: bool) -> anyhow::Result<bool> 
 pub(crate) async fn wait_until_gone(client: &Client) -> anyhow::Result<()> {
     let gone = async {
         loop {
-            if let Err(ClientError::NotUp { .. }) = client.status().await {
+            if !client.is_there().await {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     if tokio::time::timeout(PATIENCE, gone).await.is_err() {

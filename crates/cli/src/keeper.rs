@@ -9,7 +9,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Runs a keeper.
@@ -38,12 +38,14 @@ fn program() -> Option<PathBuf> {
 /// Starts a keeper unless one runs; returns when its engine answers.
 pub(crate) async fn ensure(place: &Place, folder: &Path) -> anyhow::Result<Client> {
     let client = Client::new(place.api_socket());
-    if client.status().await.is_ok() {
+    if client.answers().await {
         return Ok(client);
     }
     let mut child = start(place, folder)?;
-    for _ in 0..6_000 {
-        if client.status().await.is_ok() {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        // The keeper listens before its engine serves: from then on the answer itself is waited for.
+        if client.answers().await {
             return Ok(client);
         }
         if child.try_wait().context("cannot watch the keeper")?.is_some() {
@@ -58,11 +60,13 @@ pub(crate) async fn ensure(place: &Place, folder: &Path) -> anyhow::Result<Clien
             tokio::time::sleep(Duration::from_millis(50)).await;
             child = start(place, folder)?;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     bail!("the engine does not answer; see {}", place.log("engine").display())
 }
 
+/// So long may a keeper and its engine take to start.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What a keeper says when there is another one.
 const LOCKED: &str = "already looks after";
 

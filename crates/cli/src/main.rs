@@ -10,6 +10,7 @@ mod down;
 mod events;
 mod explain;
 mod install;
+mod interrupted;
 mod keeper;
 mod load;
 mod logs;

@@ -35,7 +35,9 @@ async fn bring_in(release: &Release) -> anyhow::Result<ExitCode> {
         }
     }
     if !release.no_build {
-        up::build(&project, &release.services)?;
+        if !up::build(&project, &release.services).await? {
+            return Ok(crate::interrupted::code());
+        }
     }
     let before = last_row(&client).await?;
     let mut offer = up::offer(&project);
@@ -55,9 +57,16 @@ async fn bring_in(release: &Release) -> anyhow::Result<ExitCode> {
         print::line("the release goes on; `plimsoll status` shows it, `plimsoll history` what came of it");
         return Ok(ExitCode::SUCCESS);
     }
-    let Some(now) = up::wait_until_ready(&client, accepted.after, release.timeout).await? else {
-        print::error("the release is still under way; it goes on");
-        return Ok(ExitCode::FAILURE);
+    let now = match up::wait_until_ready(&client, accepted.after, release.timeout).await? {
+        up::Arrival::Ready(now) => now,
+        up::Arrival::Stuck(now) => {
+            print::error(&format!("{}; the release goes on", now.stuck.join("; ")));
+            return Ok(ExitCode::FAILURE);
+        }
+        up::Arrival::TimeOver => {
+            print::error("the release is still under way; it goes on");
+            return Ok(ExitCode::FAILURE);
+        }
     };
     print::raw(&crate::status::text(&now));
     Ok(if is_good(&client, before, &now).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -109,7 +118,10 @@ pub(crate) async fn rollback(
     let after = client.events_so_far(0).await?.last().map_or(0, |event| event.number);
     let order = Order { service, wish: Wish::Rollback, by: person(), why, to };
     print::line(&client.release(&order).await?);
-    let Some(now) = up::wait_until_ready(&client, after, None).await? else { return Ok(ExitCode::FAILURE) };
+    let up::Arrival::Ready(now) = up::wait_until_ready(&client, after, None).await? else {
+        print::error("something of it crashes: see `plimsoll status`");
+        return Ok(ExitCode::FAILURE);
+    };
     print::raw(&crate::status::text(&now));
     Ok(ExitCode::SUCCESS)
 }

@@ -5,35 +5,49 @@ use crate::{
     print, project, sizes,
     table::{row, table},
 };
+use anyhow::Context;
 use plimsoll_api::{Status, release::ReleaseStatus, status::ReplicaStatus};
 use plimsoll_model::system::SettingClass;
 use std::{process::ExitCode, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Shows the status, once or whenever it changes.
 pub(crate) async fn status(at: &At, (watch, sizes): (bool, bool), json: bool) -> anyhow::Result<ExitCode> {
+    if !watch {
+        let (client, _) = project::client(at).await?;
+        print::raw(&page(&client.status().await?, sizes, json)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    // One listener from the start: a Ctrl-C at whatever moment ends it.
+    let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    tokio::select! {
+        biased;
+        _ = interrupts.recv() => Ok(crate::interrupted::code()),
+        gone = show_changes(at, sizes, json) => gone.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// Shows the status whenever it changes, for ever.
+async fn show_changes(at: &At, sizes: bool, json: bool) -> anyhow::Result<()> {
     let (client, _) = project::client(at).await?;
     let mut last = String::new();
     loop {
-        let status = client.status().await?;
-        let page = match (json, sizes) {
-            (true, _) => serde_json::to_string_pretty(&status)? + "\n",
-            (_, true) => sizes::text(&status),
-            _ => text(&status),
-        };
-        if !watch {
-            print::raw(&page);
-            return Ok(ExitCode::SUCCESS);
-        }
+        let page = page(&client.status().await?, sizes, json)?;
         if page != last {
             print::raw(if json { "" } else { "\x1b[2J\x1b[H" });
             print::raw(&page);
             last = page;
         }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(130)),
-        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+fn page(status: &Status, sizes: bool, json: bool) -> anyhow::Result<String> {
+    Ok(match (json, sizes) {
+        (true, _) => serde_json::to_string_pretty(status)? + "\n",
+        (_, true) => sizes::text(status),
+        _ => text(status),
+    })
 }
 
 /// The page.
@@ -70,6 +84,9 @@ pub(crate) fn text(status: &Status) -> String {
     }
     if let Some(upgrade) = status.upgrade.as_ref().filter(|upgrade| upgrade.under_way) {
         page.push_str(&format!("\nupgrading to {}: {}\n", upgrade.to, upgrade.message));
+    }
+    for stuck in &status.stuck {
+        page.push_str(&format!("\ncan't get ready: {stuck}\n"));
     }
     for warning in &status.warnings {
         page.push_str(&format!("! {warning}\n"));

@@ -4,38 +4,21 @@ use crate::{events::show, print};
 use anyhow::bail;
 use plimsoll_api::{Client, Event, client::Lines};
 use std::{process::ExitCode, time::Duration};
-use tokio::signal::unix::Signal;
 
-/// Shows what happens until Ctrl-C, or until the system has ended.
-pub(crate) async fn stay(client: &Client, after: u64, interrupts: &mut Signal) -> anyhow::Result<ExitCode> {
-    let show_all = async {
-        let mut lines = client.events(after, true).await?;
-        loop {
-            match lines.next().await {
-                Ok(Some(line)) => show_line(&line),
-                _ => match again(client, after).await {
-                    Ok(fresh) => lines = fresh,
-                    Err(_) => return anyhow::Ok(()),
-                },
-            }
+/// Shows what happens until the system has ended.
+pub(crate) async fn stay(client: &Client, after: u64) -> anyhow::Result<ExitCode> {
+    let mut lines = client.events(after, true).await?;
+    loop {
+        match lines.next().await {
+            Ok(Some(line)) => show_line(&line),
+            _ => match again(client, after).await {
+                Ok(fresh) => lines = fresh,
+                Err(_) => break,
+            },
         }
-    };
-    tokio::select! {
-        ended = show_all => {
-            ended?;
-            print::note("the system has ended");
-            Ok(ExitCode::SUCCESS)
-        }
-        _ = interrupts.recv() => interrupted(client).await,
     }
-}
-
-/// Ends the system, as Ctrl-C asks for.
-pub(crate) async fn interrupted(client: &Client) -> anyhow::Result<ExitCode> {
-    print::note("ending the system");
-    crate::down::end(client, false).await?;
-    crate::down::wait_until_gone(client).await?;
-    Ok(ExitCode::from(130))
+    print::note("the system has ended");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Shows what services print from now on, also when the engine is started anew.

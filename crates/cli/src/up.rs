@@ -2,37 +2,60 @@
 
 use crate::{
     args::Up,
+    interrupted::{self, Progress, interrupted},
     keeper, print, project, release, status,
-    stay::{again, interrupted, show_line, show_logs, stay},
+    stay::{again, show_line, show_logs, stay},
 };
 use anyhow::{Context, bail};
-use plimsoll_api::{Client, Offer, Status};
+use plimsoll_api::{Client, ClientError, Offer, Status};
 use plimsoll_model::system::SettingClass;
-use std::{collections::BTreeMap, process::ExitCode, time::Duration};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use plimsoll_wire::place::Place;
+use std::{collections::BTreeMap, os::unix::process::ExitStatusExt, process::ExitCode, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Variables that services inherit from whoever runs `up`.
 pub(crate) const INHERITED: [&str; 10] =
     ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SHELL", "XDG_RUNTIME_DIR"];
 
-/// Runs the system.
+/// The lines of its log that are shown of a replica that crashes.
+const LOG_LINES: usize = 10;
+
+/// How a wait for everything to be ready ended.
+pub(crate) enum Arrival {
+    Ready(Box<Status>),
+    /// Something crashes whenever it is started, and nothing else is still coming.
+    Stuck(Box<Status>),
+    TimeOver,
+}
+
+/// Runs the system. Whatever is being waited for, Ctrl-C ends it.
 pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
+    // Before anything else: from here to the end no Ctrl-C is lost.
+    let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let Some(project) = project::read(&up.at.file)? else {
         tell_refused(&up).await;
         return Ok(ExitCode::FAILURE);
     };
+    let place = project::place(&up.at)?;
+    let progress = Progress::default();
+    tokio::select! {
+        biased;
+        _ = interrupts.recv() => interrupted(&up, (&place, &project.folder), &progress, &mut interrupts).await,
+        code = run(&up, &place, &project, &progress) => code,
+    }
+}
+
+async fn run(up: &Up, place: &Place, project: &project::Project, progress: &Progress) -> anyhow::Result<ExitCode> {
     for chosen in &project.notes {
         print::note(&format!("note: {chosen}"));
     }
-    if !up.no_build {
-        build(&project, &[])?;
+    if !up.no_build && !build(project, &[]).await? {
+        return Ok(interrupted::code());
     }
-    let place = project::place(&up.at)?;
-    let client = keeper::ensure(&place, &project.folder).await?;
-    // One listener from here to the end: a Ctrl-C between two waits is not lost.
-    let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    progress.begun.set(true);
+    let client = keeper::ensure(place, &project.folder).await?;
     let before = release::last_row(&client).await?;
-    let accepted = client.offer(&offer(&project)).await?;
+    let accepted = client.offer(&offer(project)).await?;
     if !up.detach {
         tokio::spawn(show_logs(client.clone()));
     }
@@ -43,27 +66,32 @@ pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
             if good {
                 print::line("nothing to change: everything is as the file says");
             }
-            return finish(&up, &client, (&now, good), accepted.after, &mut interrupts).await;
+            return finish(up, &client, (&now, good), accepted.after).await;
         }
     }
     for change in &accepted.changes {
         print::note(&format!("  {:8} {}", change.what, change.name));
     }
-    let ready = tokio::select! {
-        ready = wait_until_ready(&client, accepted.after, Some(up.timeout)) => ready?,
-        _ = interrupts.recv() => return interrupted(&client).await,
-    };
-    let Some(now) = ready else {
-        let now = client.status().await?;
-        print::raw(&status::text(&now));
-        print::error(&format!("not everything is ready after {} s; it goes on being tried", up.timeout));
-        if up.detach {
-            return Ok(ExitCode::FAILURE);
+    let why = match wait_until_ready(&client, accepted.after, Some(up.timeout)).await? {
+        Arrival::Ready(now) => {
+            let good = release::is_good(&client, before, &now).await?;
+            return finish(up, &client, (&now, good), accepted.after).await;
         }
-        return stay(&client, accepted.after, &mut interrupts).await;
+        Arrival::Stuck(now) => {
+            print::raw(&status::text(&now));
+            show_last_words(&client, &now).await;
+            now.stuck.join("; ")
+        }
+        Arrival::TimeOver => {
+            print::raw(&status::text(&client.status().await?));
+            format!("not everything is ready after {} s", up.timeout)
+        }
     };
-    let good = release::is_good(&client, before, &now).await?;
-    finish(&up, &client, (&now, good), accepted.after, &mut interrupts).await
+    print::error(&format!("{why}; it goes on being tried"));
+    if up.detach {
+        return Ok(ExitCode::FAILURE);
+    }
+    stay(&client, accepted.after).await
 }
 
 /// Tells a system that runs here that a file was refused, so that its events say so. Nobody need hear it.
@@ -76,8 +104,9 @@ async fn tell_refused(up: &Up) {
     Client::new(place.api_socket()).refused(&said).await.ok();
 }
 
-/// Runs the build commands of the services (of `only`, if that names any), one after the other, each only once.
-pub(crate) fn build(project: &project::Project, only: &[String]) -> anyhow::Result<()> {
+/// Runs the build commands of the services (of `only`, if that names any), one after the other, each only once. `false`: a
+/// Ctrl-C has ended one.
+pub(crate) async fn build(project: &project::Project, only: &[String]) -> anyhow::Result<bool> {
     let services = project.system.services.iter().filter(|(name, _)| only.is_empty() || only.contains(name));
     let commands: Vec<&String> = services.filter_map(|(_, service)| service.build.as_ref()?.command.as_ref()).collect();
     let mut done: Vec<&String> = Vec::new();
@@ -86,14 +115,18 @@ pub(crate) fn build(project: &project::Project, only: &[String]) -> anyhow::Resu
             continue;
         }
         print::note(&format!("building: {command}"));
-        let status = std::process::Command::new("sh").arg("-c").arg(command).current_dir(&project.folder).status();
-        let status = status.with_context(|| format!("cannot run `{command}`"))?;
+        let mut shell = tokio::process::Command::new("sh");
+        shell.arg("-c").arg(command).current_dir(&project.folder).kill_on_drop(true);
+        let status = shell.status().await.with_context(|| format!("cannot run `{command}`"))?;
+        if status.signal() == Some(2) {
+            return Ok(false);
+        }
         if !status.success() {
             bail!("`{command}` failed ({status}); nothing was changed");
         }
         done.push(command);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// What is offered to the engine.
@@ -117,41 +150,62 @@ fn secrets(text: &str) -> BTreeMap<String, String> {
     names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }
 
-/// Shows what happens until everything is ready; `None` when the time is over, where there is one.
-pub(crate) async fn wait_until_ready(
-    client: &Client,
-    after: u64,
-    seconds: Option<u64>,
-) -> anyhow::Result<Option<Status>> {
+/// Shows what happens until everything is ready, or can't get so; for ever, or for so many seconds.
+pub(crate) async fn wait_until_ready(client: &Client, after: u64, seconds: Option<u64>) -> anyhow::Result<Arrival> {
     let wait = async {
         let mut lines = client.events(after, true).await?;
+        let arrived = arrived(client);
+        tokio::pin!(arrived);
         loop {
-            let now = client.status().await?;
-            if now.settled {
-                return anyhow::Ok(now);
-            }
-            let next = tokio::time::timeout(Duration::from_millis(100), lines.next()).await;
-            match next {
-                Ok(Ok(Some(line))) => show_line(&line),
-                Ok(_) => lines = again(client, after).await?,
-                Err(_) => {}
+            tokio::select! {
+                // What has happened is shown before what came of it.
+                biased;
+                line = lines.next() => match line {
+                    Ok(Some(line)) => show_line(&line),
+                    _ => lines = again(client, after).await?,
+                },
+                now = &mut arrived => return anyhow::Ok(if now.settled { Arrival::Ready(now) } else { Arrival::Stuck(now) }),
             }
         }
     };
-    let Some(seconds) = seconds else { return Ok(Some(wait.await?)) };
+    let Some(seconds) = seconds else { return wait.await };
     match tokio::time::timeout(Duration::from_secs(seconds), wait).await {
-        Ok(status) => Ok(Some(status?)),
-        Err(_) => Ok(None),
+        Ok(arrival) => arrival,
+        Err(_) => Ok(Arrival::TimeOver),
     }
 }
 
-async fn finish(
-    up: &Up,
-    client: &Client,
-    (now, good): (&Status, bool),
-    after: u64,
-    interrupts: &mut Signal,
-) -> anyhow::Result<ExitCode> {
+/// How the system is once it is ready or can't get so, whatever becomes of the engine meanwhile.
+async fn arrived(client: &Client) -> Box<Status> {
+    loop {
+        match client.arrival().await {
+            Ok(now) => return now.into(),
+            // An engine of another version may not know that question.
+            Err(ClientError::Refused(_) | ClientError::NotUnderstood(_)) => {
+                if let Ok(now) = client.status().await
+                    && (now.settled || !now.stuck.is_empty())
+                {
+                    return now.into();
+                }
+            }
+            Err(ClientError::NotUp { .. } | ClientError::Broken(_)) => {}
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The last that was said by each replica that crashes.
+async fn show_last_words(client: &Client, now: &Status) {
+    let replicas = now.services.values().flat_map(|service| &service.replicas);
+    for replica in replicas.filter(|replica| ["BackOff", "Failed"].contains(&replica.phase.as_str())) {
+        let Ok(mut lines) = client.logs(Some(&replica.id.to_string()), LOG_LINES, false).await else { continue };
+        while let Ok(Some(line)) = lines.next().await {
+            print::note(&format!("  {line}"));
+        }
+    }
+}
+
+async fn finish(up: &Up, client: &Client, (now, good): (&Status, bool), after: u64) -> anyhow::Result<ExitCode> {
     print::raw(&status::text(now));
     let recorded = now.unenforced.iter().filter(|setting| setting.class != SettingClass::Enforced).count();
     if recorded > 0 {
@@ -163,5 +217,5 @@ async fn finish(
     }
     print::note("ready; Ctrl-C ends the system (`plimsoll up --detach` leaves it running)");
     let last = client.events_so_far(after).await.ok().and_then(|events| events.last().map(|event| event.number));
-    stay(client, last.unwrap_or(after), interrupts).await
+    stay(client, last.unwrap_or(after)).await
 }

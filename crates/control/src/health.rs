@@ -5,12 +5,17 @@
 //! after its start and then again whenever a quarter more of its age has gone by, so that the period does not set the
 //! start-up time.
 //!
+//! A process whose service has neither a startup nor a readiness probe is ready when it has settled ([`Look`]), so that one
+//! that ends at once never counts as ready.
+//!
 //! Invariant: an early attempt that fails changes nothing; only attempts at whole periods count as failures.
 //! Invariant: a replica is never ready before it has started, and never while a restart of it is asked for.
 //! Invariant: readiness alone never asks for a restart.
 
+mod settle;
 mod track;
 
+pub use settle::{Look, Settle};
 pub use track::Track;
 
 use plimsoll_model::{Instant, probe::Probe, probe::Probes};
@@ -63,6 +68,8 @@ pub struct Seen {
     pub under_way: Vec<ProbeKind>,
     /// The replica is being stopped: liveness and startup are no longer probed, readiness is.
     pub deleting: bool,
+    /// What its processes do; wanted when [`Memory::wants_look`] says so. `None`: nobody looked, or nobody could.
+    pub look: Option<Look>,
 }
 
 /// What is carried from one decision to the next, for one process.
@@ -90,10 +97,13 @@ pub struct Memory {
     pub liveness: Track,
     /// The readiness probe's attempts.
     pub readiness: Track,
+    /// How far a process without probes has settled.
+    #[serde(default)]
+    pub settle: Settle,
 }
 
 /// The version of [`Memory`] that this code writes.
-pub const MEMORY_VERSION: u16 = 1;
+pub const MEMORY_VERSION: u16 = 2;
 
 impl Default for Memory {
     fn default() -> Self {
@@ -109,6 +119,7 @@ impl Default for Memory {
             startup: Track::default(),
             liveness: Track::default(),
             readiness: Track::default(),
+            settle: Settle::default(),
         }
     }
 }
@@ -125,12 +136,24 @@ impl Memory {
             ready_since: ready_since.filter(|_| started),
             was_ready: ready_since.is_some(),
             passes: ready_since.is_some(),
+            settle: Settle::of_running(ready_since.is_some()),
             ..Self::default()
         }
     }
 
+    /// Whether a look at the process is wanted now, for the next decision.
+    #[must_use]
+    pub fn wants_look(&self, probes: &Probes, started_at: Instant, at: Instant) -> bool {
+        if !settles(probes) {
+            return false;
+        }
+        let is_known = self.started_at == Some(started_at);
+        let settle = if is_known { self.settle } else { Settle::default() };
+        settle.again_at(started_at.min(at)).is_some_and(|due| due <= at)
+    }
+
     fn readiness_holds(&self, probes: &Probes) -> bool {
-        probes.readiness.is_none() || self.passes
+        if settles(probes) { self.settle.is_done() } else { probes.readiness.is_none() || self.passes }
     }
 }
 
@@ -179,10 +202,17 @@ pub fn decide(probes: &Probes, memory: &mut Memory, seen: &Seen) -> Decision {
     for outcome in &seen.outcomes {
         take(probes, memory, outcome);
     }
+    if settles(probes) {
+        memory.settle.take(seen.look, memory.began, seen.at);
+    }
     let ready = memory.started && memory.failed.is_none() && memory.readiness_holds(probes);
     memory.ready_since = if ready { memory.ready_since.or(Some(seen.at)) } else { None };
     memory.was_ready |= ready;
-    let (attempt, again_at) = attempts(probes, memory, seen);
+    let (attempt, mut again_at) = attempts(probes, memory, seen);
+    if settles(probes) && memory.failed.is_none() {
+        let look_at = memory.settle.again_at(memory.began).map(|due| due.max(Instant(seen.at.0 + 1)));
+        again_at = again_at.into_iter().chain(look_at).min();
+    }
     let act = match &memory.failed {
         Some((probe, why)) if !seen.deleting => Act::Restart { probe: *probe, why: why.clone() },
         _ => Act::Keep,
@@ -196,6 +226,11 @@ pub fn decide(probes: &Probes, memory: &mut Memory, seen: &Seen) -> Decision {
         reason: reason(probes, memory, ready),
         again_at,
     }
+}
+
+/// Nothing was written about when it is ready, so it is when it has settled.
+fn settles(probes: &Probes) -> bool {
+    probes.startup.is_none() && probes.readiness.is_none()
 }
 
 /// Takes in one attempt's end.
@@ -265,6 +300,7 @@ fn reason(probes: &Probes, memory: &Memory, ready: bool) -> String {
             format!("the startup probe has not passed yet{}", count(&probes.startup, &memory.startup))
         }
         None if ready && probes.readiness.is_none() => "it runs, and has no readiness probe".into(),
+        None if settles(probes) => "it was just started, and has no probes: it is ready once it waits for work".into(),
         None if ready => "the readiness probe passes".into(),
         None if memory.was_ready => {
             format!("the readiness probe fails{}", count(&probes.readiness, &memory.readiness))

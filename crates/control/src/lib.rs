@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod analysis;
+pub mod arrival;
 pub mod autoscale;
 pub mod cluster;
 pub mod health;

@@ -121,6 +121,9 @@ fn not_ready(wanted: &Wanted, view: &View, service: &ServiceWanted, again_at: &m
             return Ok(true);
         }
         let replicas = view.seen.replicas.iter().filter(|replica| replica.id.service == *name);
+        if replicas.clone().any(|replica| replica.phase == Phase::Done) {
+            return Ok(true);
+        }
         match replicas.filter_map(|replica| replica.available_at(used.min_ready)).min() {
             Some(then) if then > at => Err(then),
             then => Ok(then.is_some()),
@@ -148,7 +151,7 @@ fn superfluous(wanted: &Wanted, view: &View) -> Vec<Act> {
         .seen
         .replicas
         .iter()
-        .filter(|replica| replica.phase != Phase::Done)
+        .filter(|replica| !matches!(replica.phase, Phase::Done | Phase::Failed))
         .map(|replica| replica.id.service.as_str())
         .chain(view.coming.keys().map(|(name, _)| *name))
         .filter(|name| leaving(name))

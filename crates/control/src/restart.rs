@@ -138,6 +138,12 @@ pub fn decide(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
     Decision { act: Act::At(memory.restart_at), reason, again_at: Some(memory.restart_at) }
 }
 
+/// Whether a process ended as one should that has done its work.
+#[must_use]
+pub fn ended_well(exit: &ExitSeen) -> bool {
+    exit.code == Some(0) && !exit.oom && !exit.probe_kill
+}
+
 /// Why it stays ended; `None` when it does not.
 fn stays_ended(policy: &Policy, seen: &Seen) -> Option<&'static str> {
     if seen.exit.probe_kill {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use plimsoll_control::health::{Act, Decision, Memory, Outcome, ProbeKind, Seen, decide};
+use plimsoll_control::health::{Act, Decision, Look, Memory, Outcome, ProbeKind, Seen, decide};
 use plimsoll_model::{
     Instant, Millis,
     probe::{Handler, Probe, Probes},
@@ -36,12 +36,31 @@ struct World {
     under_way: Vec<Outcome>,
     attempts: Vec<(ProbeKind, Instant)>,
     deleting: bool,
+    /// From then on it waits; before it works. `None`: nobody can look.
+    waits_from: Option<Instant>,
 }
 
 impl World {
     fn new(probes: Probes, attempt_us: u64) -> Self {
         let memory = Memory::default();
-        Self { probes, memory, now: START, attempt_us, under_way: vec![], attempts: vec![], deleting: false }
+        Self {
+            probes,
+            memory,
+            now: START,
+            attempt_us,
+            under_way: vec![],
+            attempts: vec![],
+            deleting: false,
+            waits_from: None,
+        }
+    }
+
+    /// A look at the process, if one is wanted.
+    fn look(&self) -> Option<Look> {
+        let from = self.waits_from?;
+        let ran_ns = self.now.min(from).since(START).0 * 1_000_000;
+        let wanted = self.memory.wants_look(&self.probes, START, self.now);
+        wanted.then_some(Look { at: self.now, ran_ns, waits: self.now >= from })
     }
 
     /// Decides now; `passes` says how an attempt that begins now will end.
@@ -54,6 +73,7 @@ impl World {
             outcomes: ended,
             under_way: self.under_way.iter().map(|outcome| outcome.probe).collect(),
             deleting: self.deleting,
+            look: self.look(),
         };
         let decision = decide(&self.probes, &mut self.memory, &seen);
         self.check(&seen, &decision);
@@ -209,9 +229,26 @@ proptest! {
 }
 
 #[test]
-fn without_probes_it_is_ready_as_soon_as_it_runs() {
-    let decision = World::new(Probes::default(), 1).decide(&|_, _| true);
-    assert!(decision.ready && decision.started && decision.attempt.is_empty() && decision.again_at.is_none());
+fn without_probes_it_is_ready_when_it_waits() {
+    let mut world = World { waits_from: Some(at_ms(200)), ..World::new(Probes::default(), 1) };
+    assert!(!world.decide(&|_, _| true).ready, "it has only just been started");
+    let ready = world.run(at_ms(10_000), &|_, _| true, &|decision| decision.ready).unwrap();
+    assert!(ready.started && ready.attempt.is_empty() && ready.again_at.is_none());
+    assert!((205..=270).contains(&world.now.since(START).0), "{}", world.now.since(START));
+}
+
+#[test]
+fn without_probes_and_without_a_look_it_is_ready_when_it_has_lived_for_a_second() {
+    let mut world = World::new(Probes::default(), 1);
+    assert!(world.run(at_ms(999), &|_, _| true, &|decision| decision.ready).is_none());
+    assert!(world.run(at_ms(1000), &|_, _| true, &|decision| decision.ready).is_some());
+}
+
+#[test]
+fn a_startup_or_readiness_probe_is_all_that_counts() {
+    let probes = Probes { startup: Some(probe(0, 1000, 1, 30)), ..Probes::default() };
+    let mut world = World { waits_from: Some(START), ..World::new(probes, 10) };
+    assert!(world.run(at_ms(9_000), &|_, _| false, &|decision| decision.ready).is_none());
 }
 
 #[test]
@@ -273,7 +310,7 @@ fn another_process_begins_anew_and_outcomes_of_the_old_one_mean_nothing() {
     assert!(world.run(at_ms(10), &|_, _| true, &|decision| decision.ready).is_some());
     let at = at_ms(5_000);
     let stale = Outcome { probe: ProbeKind::Readiness, passed: true, at: at_ms(4_999) };
-    let seen = Seen { at, started_at: at, outcomes: vec![stale], under_way: vec![], deleting: false };
+    let seen = Seen { at, started_at: at, outcomes: vec![stale], under_way: vec![], ..Seen::default() };
     let decision = decide(&world.probes, &mut world.memory, &seen);
     assert_eq!((decision.ready, decision.attempt), (false, vec![ProbeKind::Readiness]));
 }

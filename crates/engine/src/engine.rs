@@ -36,6 +36,7 @@ use crate::{
     serve,
 };
 use figures::Gateways;
+use plimsoll_api::Status;
 use plimsoll_control::upgrade::gateway_number;
 use plimsoll_journal::{entry::Entry, flight::Flight};
 use plimsoll_model::{Instant, ReplicaId, RevisionId};
@@ -52,7 +53,10 @@ use std::{
     path::PathBuf,
 };
 use storing::StoreState;
-use tokio::{sync::mpsc::UnboundedSender, task::JoinHandle};
+use tokio::{
+    sync::{mpsc::UnboundedSender, oneshot},
+    task::JoinHandle,
+};
 use upgrading::Upgrading;
 
 /// The whole state of the engine.
@@ -97,6 +101,8 @@ pub(crate) struct Engine {
     settle_until: Option<Instant>,
     finished: bool,
     upgrading: Upgrading,
+    /// Who waits until the system is ready, or stuck.
+    arrivals: Vec<oneshot::Sender<Status>>,
     /// The task that serves the API.
     serving: Option<JoinHandle<()>>,
 }

@@ -141,6 +141,8 @@ pub(crate) enum Asked {
     Refused(String, oneshot::Sender<()>),
     /// The accepted system.
     System(oneshot::Sender<Offer>),
+    /// How the system is, once it is ready or stuck.
+    Arrival(oneshot::Sender<Status>),
     /// How the system is.
     Status(oneshot::Sender<Status>),
     /// Events above that number, and what follows.

@@ -16,6 +16,7 @@ mod input;
 mod keeper;
 mod launch;
 mod logs;
+mod look;
 mod marks;
 mod metrics;
 mod oneshot;

@@ -31,6 +31,8 @@ pub(crate) struct Replica {
     pub(crate) ready_since: Option<Instant>,
     /// When it last became ready or unready, or was started.
     pub(crate) readiness_at: Instant,
+    /// It ended for good, and not well.
+    pub(crate) failed: bool,
     /// It was ready since its process started.
     pub(crate) was_ready: bool,
     pub(crate) restarts: u32,
@@ -89,6 +91,7 @@ impl Replica {
             under_way: Vec::new(),
             ready_since: None,
             readiness_at: at,
+            failed: false,
             was_ready: false,
             restarts: 0,
             restart: restart::Memory::default(),
@@ -130,6 +133,7 @@ impl Replica {
             Stage::BackOff { .. } => Phase::BackOff,
             Stage::Restarting(_) => Phase::Unready,
             Stage::Stopping(_) => Phase::Stopping,
+            Stage::Done if self.failed => Phase::Failed,
             Stage::Done => Phase::Done,
         }
     }
@@ -167,5 +171,6 @@ pub(crate) fn phase_name(phase: Phase) -> &'static str {
         Phase::BackOff => "BackOff",
         Phase::Stopping => "Stopping",
         Phase::Done => "Done",
+        Phase::Failed => "Failed",
     }
 }

@@ -72,6 +72,7 @@ pub(crate) async fn serve(listener: OwnedFd, inputs: UnboundedSender<Input>, pla
     let router = Router::new()
         .route(paths::SYSTEM, get(system).put(offer))
         .route(paths::STATUS, get(status))
+        .route(paths::ARRIVAL, get(arrival))
         .route(paths::EVENTS, get(events))
         .route(paths::EXPLAIN, get(explain))
         .route(paths::REFUSED, post(refused))
@@ -105,6 +106,10 @@ async fn status(State(desk): State<Desk>) -> Result<impl IntoResponse, Refused> 
 
 async fn refused(State(desk): State<Desk>, findings: String) -> Result<(), Refused> {
     desk.ask(|reply| Asked::Refused(findings, reply)).await
+}
+
+async fn arrival(State(desk): State<Desk>) -> Result<impl IntoResponse, Refused> {
+    Ok(Json(desk.ask(Asked::Arrival).await?))
 }
 
 #[derive(Deserialize)]

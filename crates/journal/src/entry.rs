@@ -52,6 +52,13 @@ pub enum Entry {
         /// The decider's memory.
         memory: restart::Memory,
     },
+    /// A replica ended by itself, and stays so by its restart policy.
+    Done {
+        /// Which.
+        id: ReplicaId,
+        /// It had done its work.
+        well: bool,
+    },
     /// A replica is no longer wanted: it is being stopped.
     Stopping {
         /// Which.
@@ -242,6 +249,8 @@ pub struct RememberedReplica {
     pub restarts: u32,
     /// The restart decider's memory.
     pub memory: restart::Memory,
+    /// It ended for good; whether well. `None`: it runs, or is to.
+    pub done: Option<bool>,
     /// It is being stopped.
     pub stopping: bool,
 }
@@ -329,6 +338,7 @@ impl Remembered {
             entry @ (Entry::Replica { .. }
             | Entry::Attempt { .. }
             | Entry::Restarted { .. }
+            | Entry::Done { .. }
             | Entry::Stopping { .. }
             | Entry::Gone { .. }) => self.fold_replica(entry),
             Entry::Port { name, port } => {
@@ -401,6 +411,7 @@ impl Remembered {
             Entry::Attempt { id, attempt, port } => {
                 let known = self.replica_or_member(id);
                 known.attempt = attempt;
+                known.done = None;
                 known.port = port;
             }
             Entry::Restarted { id, restarts, memory } => {
@@ -408,6 +419,7 @@ impl Remembered {
                 known.restarts = restarts;
                 known.memory = memory;
             }
+            Entry::Done { id, well } => self.replica_or_member(id).done = Some(well),
             Entry::Stopping { id } => {
                 if let Some(replica) = self.replicas.get_mut(&id) {
                     replica.stopping = true;

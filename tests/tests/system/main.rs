@@ -8,11 +8,13 @@
 mod changes;
 mod connections;
 mod crash_points;
+mod crashing;
 mod daemons;
 mod drills;
 mod explaining;
 mod files;
 mod front;
+mod interrupted;
 mod look;
 mod machine;
 mod misbehaviour;

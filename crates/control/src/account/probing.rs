@@ -37,6 +37,13 @@ pub(super) fn account(asked: &Health) -> Account {
         let how = if outcome.passed { "passed" } else { "failed" };
         steps.push(format!("its {} {how} {} ago", outcome.probe, seen.at.since(outcome.at)));
     }
+    if let Some(look) = seen.look {
+        let does = if look.waits { "wait" } else { "work" };
+        steps.push(format!(
+            "it has no startup and no readiness probe; its processes {does}, and have run for {} µs",
+            look.ran_ns / 1000
+        ));
+    }
     let was = if memory.ready_since.is_some() { "it was ready" } else { "it was not ready" };
     let given = ask(asked);
     steps.push(format!("{was}; now {}: {}", given.why, given.act));
@@ -106,7 +113,7 @@ mod tests {
             let outcome = |at| Outcome { probe: ProbeKind::Readiness, passed: false, at };
             let outcomes = if second == 0 { vec![] } else { vec![outcome(Instant(at(second).0 + 1000))] };
             let now = Instant(at(second).0 + 1000);
-            let seen = Seen { at: now, started_at: at(0), outcomes, under_way: vec![], deleting: false };
+            let seen = Seen { at: now, started_at: at(0), outcomes, under_way: vec![], ..Seen::default() };
             if second == times {
                 return Health { policy, memory, seen };
             }

@@ -10,7 +10,8 @@ use plimsoll_model::{Instant, RevisionId};
 /// [`super::rolling::sets`].
 #[must_use]
 pub fn sets(policy: &RollingPolicy, new: &RevisionId, former: &Sets, replicas: &[ReplicaSeen], at: Instant) -> Sets {
-    let is_old = |replica: &&ReplicaSeen| replica.revision != *new && replica.phase != Phase::Done;
+    let is_old =
+        |replica: &&ReplicaSeen| replica.revision != *new && !matches!(replica.phase, Phase::Done | Phase::Failed);
     let old = replicas.iter().filter(is_old).count();
     let kept = former.sets.iter().find(|set| set.revision == *new).map_or(0, |set| set.replicas);
     let size = if old > 0 { kept.min(policy.replicas) } else { policy.replicas };

@@ -95,9 +95,11 @@ pub enum Phase {
     BackOff,
     /// It is being stopped for good.
     Stopping,
-    /// It ended by itself and stays so, by its restart policy. It keeps its place in its set until it is stopped, which
-    /// then means forgotten.
+    /// It ended by itself and well, and stays so, by its restart policy: whoever uses it need not wait. It keeps its place
+    /// in its set until it is stopped, which then means forgotten.
     Done,
+    /// As `Done`, but it did not end well.
+    Failed,
 }
 
 /// An act that was ordered and may not have been observed yet.

@@ -16,7 +16,7 @@ pub(super) fn sort(replicas: &mut [&ReplicaSeen], min_ready: Millis, at: Instant
 
 fn order(one: &ReplicaSeen, other: &ReplicaSeen, min_ready: Millis, at: Instant) -> Ordering {
     let state = |replica: &ReplicaSeen| match replica.phase {
-        Phase::Done => 0,
+        Phase::Done | Phase::Failed => 0,
         Phase::Ready if replica.available(min_ready, at) => 3,
         Phase::Ready => 2,
         _ => 1,

@@ -1,14 +1,14 @@
 //! The system ends: services first, users before what they use (`control::reconcile` says in which order), then stores,
 //! then the keeper and with it the gateways and this engine.
 
-use super::{Engine, turning::Wake};
+use super::Engine;
 
 /// How long gateways may take to finish what is in flight.
 const GATEWAY_GRACE_MS: u64 = 5_000;
 
 impl Engine {
     /// Goes on with the end of the system, if it is to end.
-    pub(super) fn consider_ending(&mut self, _wake: &mut Wake) {
+    pub(super) fn consider_ending(&mut self) {
         let Some(volumes) = self.record.remembered.ending else { return };
         if self.finished || !self.replicas.is_empty() {
             return;

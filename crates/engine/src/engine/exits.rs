@@ -61,6 +61,7 @@ impl Engine {
         let policy = restart::Policy { restart: replica.service.restart, ..restart::Policy::default() };
         let asked = Restart { policy, memory: replica.restart, seen };
         let decision = restart::decide(&policy, &mut replica.restart, &seen);
+        let well = restart::ended_well(&seen.exit);
         replica.process = None;
         replica.ready_since = None;
         replica.was_ready = false;
@@ -77,7 +78,9 @@ impl Engine {
             }
             Act::Never => {
                 replica.stage = Stage::Done;
-                self.tell_end(id, "Done", &decision, asked);
+                replica.failed = !well;
+                self.record.note(Entry::Done { id: id.clone(), well });
+                self.tell_end(id, if well { "Done" } else { "Failed" }, &decision, asked);
             }
             Act::Now => self.restart_at(id, now, "Restarting", (&decision, asked)),
             Act::At(until) => self.restart_at(id, until, "BackOff", (&decision, asked)),
@@ -96,7 +99,7 @@ impl Engine {
     /// Tells what was decided about an end, with what led to it.
     fn tell_end(&mut self, id: &ReplicaId, word: &str, decision: &Decision, asked: Restart) {
         let answer = account::restarted(&asked.seen, decision);
-        let warning = decision.act != Act::Never;
+        let warning = decision.act != Act::Never || !restart::ended_well(&asked.seen.exit);
         let words = Words { subject: &id.to_string(), reason: word, message: &decision.reason, warning };
         self.tell_decision(&words, &Question::Restart(asked), answer);
     }

@@ -149,6 +149,8 @@ impl Engine {
         let now = self.clock.now();
         let Some(replica) = self.replicas.get_mut(id).filter(|replica| replica.attempt == attempt) else { return };
         match result {
+            // Its end was told before its start.
+            Ok(_) if matches!(replica.stage, Stage::BackOff { .. } | Stage::Done) => {}
             Ok(process) => {
                 let exit = process.exit.clone();
                 let on = replica.port.map(|port| format!(" on port {port}")).unwrap_or_default();

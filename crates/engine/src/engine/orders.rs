@@ -20,6 +20,7 @@ impl Engine {
                 reply.send(()).ok();
             }
             Asked::System(reply) => drop(reply.send(self.offer())),
+            Asked::Arrival(reply) => self.arrivals.push(reply),
             Asked::Status(reply) => self.answer_status(reply),
             Asked::Events(after, reply) => drop(reply.send(self.events.since(after))),
             Asked::Restart(service, reply) => drop(reply.send(self.renew(&service))),

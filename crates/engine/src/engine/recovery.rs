@@ -92,6 +92,7 @@ impl Engine {
             settle_until: None,
             finished: false,
             upgrading: Default::default(),
+            arrivals: Vec::new(),
             serving: None,
         };
         if let Some(why) = untaken {
@@ -213,6 +214,9 @@ impl Engine {
                 }
                 replica.process = Some(process.clone());
                 replica.stage = Stage::Running;
+            } else if let Some(well) = known.done {
+                replica.stage = Stage::Done;
+                replica.failed = !well;
             } else if known.attempt > 0 {
                 // The spawn was written down and not carried out, or its end was told to an engine that is gone.
                 replica.stage = Stage::BackOff { until: now };

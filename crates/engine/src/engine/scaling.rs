@@ -357,6 +357,7 @@ fn pod(replica: &Replica, resources: &Resources) -> Pod {
     let phase = match replica.stage {
         Stage::Launching => Phase::Pending,
         Stage::BackOff { .. } if replica.attempt == 0 => Phase::Pending,
+        Stage::Done if replica.failed => Phase::Failed,
         Stage::Done => Phase::Succeeded,
         _ => Phase::Running,
     };

@@ -1,13 +1,17 @@
 //! How the system is, for whoever asks.
 
 use super::Engine;
-use crate::{replica::phase_name, store::engine_name, usage};
+use crate::{
+    replica::{Replica, phase_name},
+    store::engine_name,
+    usage,
+};
 use plimsoll_api::{
     Status,
     status::{IngressStatus, MemberStatus, OwnProcess, ReplicaStatus, ServiceStatus, StoreStatus},
 };
-use plimsoll_control::{reconcile::Phase, upgrade::gateway_number};
-use plimsoll_model::{EdgeId, system::Listen};
+use plimsoll_control::{arrival, reconcile::Phase, upgrade::gateway_number};
+use plimsoll_model::{EdgeId, System, system::Listen};
 use plimsoll_wire::keeper::Inventory;
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
@@ -24,6 +28,20 @@ impl Engine {
         });
     }
 
+    /// Answers those who wait for the system to be ready, or stuck.
+    pub(super) fn answer_arrivals(&mut self) {
+        self.arrivals.retain(|reply| !reply.is_closed());
+        if self.arrivals.is_empty() {
+            return;
+        }
+        let status = self.status();
+        if status.settled || !status.stuck.is_empty() {
+            for reply in std::mem::take(&mut self.arrivals) {
+                self.answer_status(reply);
+            }
+        }
+    }
+
     /// What the loop itself knows.
     fn status(&self) -> Status {
         let accepted = self.record.remembered.accepted.clone().unwrap_or_default();
@@ -34,17 +52,21 @@ impl Engine {
             system.services.iter().map(|(name, service)| (name.clone(), self.service_status(name, service))).collect();
         let stores: BTreeMap<_, _> =
             self.stores.iter().map(|(name, state)| (name.clone(), store_status(name, state))).collect();
+        let coming =
+            self.settle_until.is_some() || !self.binding.is_empty() || stores.values().any(|store| !store.ready);
         let settled = self.settle_until.is_none()
             && self.record.remembered.accepted.is_some()
             && self.binding.is_empty()
             && stores.values().all(|store| store.ready)
             && self.releases_rest()
             && system.services.keys().all(|name| self.is_complete(name));
+        let stuck = if settled { Vec::new() } else { self.stuck(&system, coming) };
         Status {
             system: system.name,
             environment: system.environment,
             target: system.target,
             at: self.clock.now(),
+            stuck,
             settled,
             ending: self.record.remembered.ending.is_some(),
             processes: BTreeMap::new(),
@@ -65,17 +87,32 @@ impl Engine {
 
     /// Every replica of a service is of the wanted version and ready, and none is being stopped.
     fn is_complete(&self, name: &str) -> bool {
-        let ended = |phase| matches!(phase, Phase::Stopping | Phase::Unready | Phase::Starting | Phase::BackOff);
+        let missing = |phase| !matches!(phase, Phase::Ready | Phase::Done);
         self.releases.get(name).is_some_and(|release| {
             let sets = &release.memory.sets;
             sets.complete || sets.laid_for == 0 || self.all_done(name) || never_runs(&release.memory)
-        }) && !self.replicas_of(name).any(|replica| ended(replica.phase()))
+        }) && !self.replicas_of(name).any(|replica| missing(replica.phase()))
     }
 
     /// Every replica has ended by itself, and is to stay so (a job).
     pub(super) fn all_done(&self, name: &str) -> bool {
         let mut replicas = self.replicas_of(name).peekable();
         replicas.peek().is_some() && replicas.all(|replica| replica.phase() == Phase::Done)
+    }
+
+    /// What keeps the system from getting ready, as [`arrival`] says.
+    fn stuck(&self, system: &System, coming: bool) -> Vec<String> {
+        let replica = |replica: &Replica| arrival::ReplicaSeen {
+            name: replica.id.to_string(),
+            phase: replica.phase(),
+            in_a_row: replica.restart.in_a_row,
+            reason: replica.reason.clone(),
+        };
+        let missing = system.services.keys().filter(|name| !self.is_complete(name)).map(|name| {
+            let waiting_on = self.waiting.get(name).cloned().unwrap_or_default();
+            (name.clone(), arrival::ServiceSeen { waiting_on, replicas: self.replicas_of(name).map(replica).collect() })
+        });
+        arrival::stuck(&missing.collect(), coming)
     }
 
     fn service_status(&self, name: &str, service: &plimsoll_model::Service) -> ServiceStatus {

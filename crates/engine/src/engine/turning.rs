@@ -2,6 +2,7 @@
 
 use super::{Engine, deciding::Words, figures::Urgency};
 use crate::{
+    look::look,
     probe::{self, Attempt},
     replica::Stage,
 };
@@ -42,7 +43,8 @@ impl Engine {
             self.publish();
             self.consider_upgrade(now, &mut wake);
         }
-        self.consider_ending(&mut wake);
+        self.consider_ending();
+        self.answer_arrivals();
         self.gateways.pace(self.urgency());
         wake.0
     }
@@ -90,12 +92,16 @@ impl Engine {
 
     fn consider_health(&mut self, id: &ReplicaId, now: Instant, wake: &mut Wake) {
         let Some(replica) = self.replicas.get_mut(id) else { return };
+        let probes = &replica.service.probes;
+        let wants_look = replica.health.wants_look(probes, replica.started_at, now);
+        let pid = replica.process.as_ref().map(|process| process.pid).filter(|_| wants_look);
         let seen = health::Seen {
             at: now,
             started_at: replica.started_at,
             outcomes: std::mem::take(&mut replica.outcomes),
             under_way: replica.under_way.clone(),
             deleting: false,
+            look: pid.and_then(|pid| look(pid, now)),
         };
         let former = replica.health.clone();
         let decision = health::decide(&replica.service.probes, &mut replica.health, &seen);
