@@ -72,7 +72,14 @@ impl Record {
     /// # Errors
     /// The disk refused: nothing is remembered of it, and nothing may be answered as done.
     pub(crate) fn commit(&mut self, entry: Entry) -> Result<(), JournalError> {
-        self.journal.append(&entry, Durability::PowerLoss)?;
+        // After a sync that failed, another one that succeeds proves nothing: all of it is written anew first.
+        if self.journal.refused().is_some() {
+            self.compact();
+        }
+        if let Err(error) = self.journal.append(&entry, Durability::PowerLoss) {
+            self.trouble = Some(crate::store::chain(&error));
+            return Err(error);
+        }
         self.trouble = None;
         self.remembered.fold(entry);
         self.compact();
@@ -80,11 +87,11 @@ impl Record {
     }
 
     fn compact(&mut self) {
-        if self.journal.wants_snapshot()
-            && let Err(error) = self.journal.snapshot(&self.remembered)
-        {
-            self.trouble = Some(crate::store::chain(&error));
+        if !self.journal.wants_snapshot() {
+            return;
         }
+        // A snapshot holds everything, also what could not be appended.
+        self.trouble = self.journal.snapshot(&self.remembered).err().map(|error| crate::store::chain(&error));
     }
 }
 

@@ -10,6 +10,7 @@ mod connections;
 mod crash_points;
 mod crashing;
 mod daemons;
+mod disks;
 mod drills;
 mod explaining;
 mod files;

@@ -180,6 +180,8 @@ impl World {
             outcomes: std::mem::take(&mut replica.outcomes),
             under_way: replica.under_way.clone(),
             deleting: false,
+            // An imagined process has no threads to look at.
+            look: None,
         };
         let decision = health::decide(&service.probes, &mut replica.health, &seen);
         let before = replica.ready_since.is_some();
