@@ -34,10 +34,8 @@ async fn bring_in(release: &Release) -> anyhow::Result<ExitCode> {
             bail!("the file has no service {name}");
         }
     }
-    if !release.no_build {
-        if !up::build(&project, &release.services).await? {
-            return Ok(crate::interrupted::code());
-        }
+    if !release.no_build && !up::build(&project, &release.services).await? {
+        return Ok(crate::interrupted::code());
     }
     let before = last_row(&client).await?;
     let mut offer = up::offer(&project);

@@ -382,21 +382,24 @@ impl Remembered {
             }
             Entry::Upgrade(upgrade) => self.upgrade = *upgrade,
             Entry::Ending { volumes } => self.ending = Some(volumes),
-            Entry::Ended => {
-                self.replicas.clear();
-                self.begun.clear();
-                self.sets.clear();
-                self.releases.clear();
-                self.together = together::Memory { number: self.together.number, ..Default::default() };
-                self.autoscaled.clear();
-                self.ending = None;
-                self.upgrade.ended();
-            }
+            Entry::Ended => self.forget_what_ran(),
             Entry::Told { number, at, .. } => {
                 self.last_event = number;
                 self.last_at = at;
             }
         }
+    }
+
+    /// Nothing of the system runs any more.
+    fn forget_what_ran(&mut self) {
+        self.replicas.clear();
+        self.begun.clear();
+        self.sets.clear();
+        self.releases.clear();
+        self.together = together::Memory { number: self.together.number, ..Default::default() };
+        self.autoscaled.clear();
+        self.ending = None;
+        self.upgrade.ended();
     }
 
     /// What becomes of one replica, or of one member of a store.
