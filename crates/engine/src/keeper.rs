@@ -171,7 +171,7 @@ impl Keeper {
 
     /// Keeps a descriptor.
     pub(crate) async fn keep(&self, name: &str, fd: OwnedFd) -> Result<(), KeeperError> {
-        self.ask(Ask::Keep { name: name.into() }, &[fd]).await.map(drop)
+        self.ask(Ask::Keep { name: name.into(), if_missing: false }, &[fd]).await.map(drop)
     }
 
     /// Lets a kept descriptor go.

@@ -149,7 +149,7 @@ impl Line {
         }
         for (name, fd) in keep {
             match fd {
-                Ok(fd) => self.to_send.push_back((Ask::Keep { name }, Some(fd), About::Other)),
+                Ok(fd) => self.to_send.push_back((Ask::Keep { name, if_missing: true }, Some(fd), About::Other)),
                 Err(error) => say("not-kept", format!("{name}: {error}")),
             }
         }

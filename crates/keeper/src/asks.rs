@@ -34,7 +34,8 @@ impl Keeper {
             Ask::Forget { id } => self.forget(&id),
             Ask::Retire { id } => self.retire(&id),
             Ask::Listen { name, address } => self.listen(&name, &address),
-            Ask::Keep { name } => match fds.into_iter().next() {
+            Ask::Keep { name, if_missing: true } if self.kept.contains_key(&name) => Answer::Done,
+            Ask::Keep { name, .. } => match fds.into_iter().next() {
                 Some(fd) => {
                     self.keep(&name, Kept::of(fd));
                     Answer::Done

@@ -60,6 +60,10 @@ pub enum Ask {
     Keep {
         /// The kept descriptor's name.
         name: String,
+        /// Only if nothing is kept by that name: what is handed back to a keeper that lost it may be older than what it has
+        /// been given since. Version 1 always replaced.
+        #[serde(default)]
+        if_missing: bool,
     },
     /// Asks for a duplicate of a kept descriptor; it travels beside [`Answer::Taken`]. The pidfd of a process is kept as `pidfd/<id>`.
     Take {

@@ -13,7 +13,8 @@ pub mod sum;
 
 /// The version of these messages; said by both sides in their first one.
 ///
-/// 1: the first. 2: [`keeper::Ask::Upgrade`] names a program to go back to, [`keeper::Ask::Trust`]; gateways tell whether
+/// 1: the first. 2: [`keeper::Ask::Upgrade`] names a program to go back to, [`keeper::Ask::Trust`]; what is handed
+/// back replaces nothing newer; gateways tell whether
 /// they drain and listen.
 pub const VERSION: u32 = 2;
 

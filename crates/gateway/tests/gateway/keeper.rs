@@ -98,7 +98,7 @@ impl Keeper {
                 }
                 None => Answer::Failed { why: format!("{name} is not kept") },
             },
-            Ask::Keep { name } => {
+            Ask::Keep { name, .. } => {
                 kept.given_back.insert(name.clone());
                 kept.fds.insert(name.clone(), fds.into_iter().next().unwrap());
                 Answer::Done

@@ -67,17 +67,20 @@ fn what_is_kept_is_told_to_those_who_watch() {
     assert_eq!(watcher.ask(watch()).unwrap(), Answer::Done);
     for text in ["first", "second"] {
         let file = memfd("routes", text.as_bytes()).unwrap();
-        let keep = Ask::Keep { name: "routes".into() };
+        let keep = Ask::Keep { name: "routes".into(), if_missing: false };
         assert_eq!(world.client.ask_with(keep, &[file.as_fd()]).unwrap().0, Answer::Done);
         let (event, fds) = watcher.event(LONG).unwrap().unwrap();
         assert_eq!(event, Event::Kept { name: "routes".into() });
         assert_eq!(read_memfd(fds.into_iter().next().unwrap()).unwrap(), text.as_bytes());
     }
+    // What is handed back to one who has something newer changes nothing.
+    let (older, back) = (memfd("routes", b"older").unwrap(), Ask::Keep { name: "routes".into(), if_missing: true });
+    assert_eq!(world.client.ask_with(back, &[older.as_fd()]).unwrap().0, Answer::Done);
     let mut late = connect(&world.place);
     late.ask(watch()).unwrap();
     let (_, fds) = late.event(LONG).unwrap().unwrap();
     assert_eq!(read_memfd(fds.into_iter().next().unwrap()).unwrap(), b"second");
-    assert!(matches!(world.ask(Ask::Keep { name: "x".into() }), Answer::Failed { .. }));
+    assert!(matches!(world.ask(Ask::Keep { name: "x".into(), if_missing: false }), Answer::Failed { .. }));
     assert!(matches!(world.ask(Ask::Take { name: "x".into() }), Answer::Failed { .. }));
 }
 
