@@ -124,7 +124,7 @@ struct Since {
 
 async fn events(State(desk): State<Desk>, Query(since): Query<Since>) -> Result<Response, Refused> {
     let events::Since { before, mut past, future } = desk.ask(|reply| Asked::Events(since.after, reply)).await?;
-    if before > since.after + 1 && since.last.is_none_or(|last| past.len() < last) {
+    if before > since.after.saturating_add(1) && since.last.is_none_or(|last| past.len() < last) {
         let mut earlier = past::events(desk.place, since.after, before).await;
         earlier.append(&mut past);
         past = earlier;

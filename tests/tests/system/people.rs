@@ -30,6 +30,8 @@ fn status_logs_and_events_tell_what_is() {
         assert!(events.iter().any(|event| event.subject == subject && event.reason == reason), "{subject} {reason}");
     }
     assert!(world.run(&["events"]).good().contains("Accepted"));
+    // Nothing comes after the last number there is, and asking for it harms nobody.
+    assert!(world.runtime.block_on(world.client.events_so_far(u64::MAX)).unwrap().is_empty());
     let metrics = world.runtime.block_on(world.client.metrics()).unwrap();
     assert!(metrics.contains("plimsoll_"), "{metrics}");
     world.down();
