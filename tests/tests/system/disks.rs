@@ -71,8 +71,9 @@ fn state_fsync_eio() {
 
     // An engine that dies now finds no disk to trust; the next one that does goes on from what was acknowledged.
     let engine = own_pid(&world.status(), "engine");
+    let url = world.url();
     sweep::signal(engine, Signal::KILL);
-    assert_eq!(world.get("/").0, 200, "services go on without it");
+    assert_eq!(world.get_at(&url, "/").0, 200, "services go on without it");
     fs::remove_file(&flag).unwrap();
     world.until_status("the engine is back", |status| {
         status.settled && status.processes.get("engine").is_some_and(|own| own.pid != engine)
