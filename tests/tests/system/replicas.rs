@@ -75,9 +75,8 @@ fn crash_loop() {
     let yaml = WEB.replace("ingress:", "  bad: { command: [./app, crash] }\ningress:");
     let world = World::new();
     world.write(&yaml);
-    // Without a probe it counts as ready for the moment until it crashes, so that either end of `up` is right.
-    let ran = world.run(&["up", "--detach", "--timeout", "5"]);
-    assert!(ran.code == Some(0) || ran.err.contains("not everything is ready"), "{ran:?}");
+    let said = world.run(&["up", "--detach"]).bad();
+    assert!(said.contains("CrashLoopBackOff") && said.contains("crashing at once"), "{said}");
     let restarts = |status: &Status| status.services["bad"].replicas.first().map_or(0, |one| one.restarts);
     let waits =
         |status: &Status| status.services["bad"].replicas.iter().any(|one| one.phase == "BackOff" && one.restarts >= 2);
