@@ -40,7 +40,7 @@ pub(crate) enum News {
     Promoted,
     /// It was sent back.
     SentBack(Release),
-    /// It waits for a person.
+    /// It waits for a person, or is held back.
     Waits(String),
 }
 
@@ -159,7 +159,8 @@ fn news(lines: &[Release], service: Option<&ServiceStatus>) -> News {
         return News::Promoted;
     }
     let release = service.and_then(|seen| seen.releasing.as_ref());
-    release.and_then(|release| release.paused.clone()).map_or(News::Nothing, News::Waits)
+    let waits = release.and_then(|release| release.paused.clone().or_else(|| release.held.clone()));
+    waits.map_or(News::Nothing, News::Waits)
 }
 
 /// Nothing comes in, nothing is held back, and one version has all traffic. One on probation may be replaced, too.

@@ -83,8 +83,10 @@ async fn attempt(
     let began = Instant::now();
     mark("released");
     let by_command = wanted.bad.is_empty();
-    let drilled = BTreeMap::from([(DRILL.to_owned(), format!("rollback-{since}"))]);
-    let new = drill.offer(if by_command { &drilled } else { wanted.bad }).await?;
+    // A version of its own each time: one that was sent back before would not be tried again.
+    let mut variables = wanted.bad.clone();
+    variables.insert(DRILL.to_owned(), format!("rollback-{since}"));
+    let new = drill.offer(&variables).await?;
     let news = drill.news((&new, since), !by_command, RELEASE_MAX).await;
     figures.push(figure("release", format!("{} after {}", in_words(&news), time(began.elapsed()))));
     if by_command {
