@@ -11,8 +11,10 @@ use plimsoll_model::Millis;
 use crate::proof::{Judgement, Verdict, time};
 use crate::sample::{failure_rate_below, percentile_name, requests_for_percentile, requests_for_rate};
 
+mod measured;
 mod release;
 
+use measured::Measured;
 pub(crate) use release::{ReleasesSeen, RollbackSeen, SentBack, releases, rollback};
 
 /// Why a bad figure proves nothing when the generator was late.
@@ -42,25 +44,19 @@ pub(crate) fn latency(bounds: &BTreeMap<u16, Millis>, seen: &LatencySeen) -> Jud
     // A percentile among the failures has no distance, and spoils the whole.
     let margin = margins.collect::<Option<Vec<f64>>>().and_then(|all| all.into_iter().reduce(f64::min));
     let kept = margin.is_some_and(|margin| margin >= 0.0);
-    let judgement = |verdict, why: String, todo: &str| Judgement {
-        verdict,
-        measured: measured.clone(),
-        margin,
-        why,
-        todo: todo.to_owned(),
-    };
+    let measured = Measured::new(measured, margin);
     if seen.asked < needed {
         let why = format!("{} requests are too few for this percentile: it takes {needed}", seen.asked);
-        return judgement(Verdict::Unproven, why, "give the promise a longer `load.duration` or a higher `load.rate`");
+        return measured.unproven(why, "give the promise a longer `load.duration` or a higher `load.rate`");
     }
     match (kept, seen.limited) {
-        (true, _) => judgement(Verdict::Held, String::new(), ""),
-        (false, true) => judgement(Verdict::Unproven, LIMITED.to_owned(), LIMITED_TODO),
+        (true, _) => measured.held(),
+        (false, true) => measured.limited(),
         (false, false) => {
             let over = |(tenths, bound): (&u16, &Millis)| figure(tenths).is_none_or(|got| got > bound.as_duration());
             let names: Vec<String> =
                 bounds.iter().filter(|bound| over(*bound)).map(|(tenths, _)| percentile_name(*tenths)).collect();
-            judgement(Verdict::Broken, format!("{} is above its bound", names.join(" and ")), "")
+            measured.broken(format!("{} is above its bound", names.join(" and ")))
         }
     }
 }
@@ -82,25 +78,19 @@ pub(crate) fn throughput(wanted_per_s: f64, seen: &ThroughputSeen) -> Judgement 
     let best = seen.highest_per_s.unwrap_or(0.0).max(seen.achieved_per_s);
     let margin = Some((best - wanted_per_s) / wanted_per_s);
     let measured = format!("{best:.0}/s");
-    let judgement = |verdict, why: String, todo: &str| Judgement {
-        verdict,
-        measured: measured.clone(),
-        margin,
-        why,
-        todo: todo.to_owned(),
-    };
+    let measured = Measured::new(measured, margin);
     if seen.achieved_per_s >= wanted_per_s {
-        return judgement(Verdict::Held, String::new(), "");
+        return measured.held();
     }
     if seen.offered_per_s < wanted_per_s {
         let why = format!("only {:.0}/s were asked", seen.offered_per_s);
-        return judgement(Verdict::Unproven, why, "leave out `load.rate`, or make it as high as the promise");
+        return measured.unproven(why, "leave out `load.rate`, or make it as high as the promise");
     }
     if seen.limited {
-        return judgement(Verdict::Unproven, LIMITED.to_owned(), LIMITED_TODO);
+        return measured.limited();
     }
     let why = format!("of {:.0}/s asked, {:.0}/s were answered rightly", seen.offered_per_s, seen.achieved_per_s);
-    judgement(Verdict::Broken, why, "")
+    measured.broken(why)
 }
 
 /// Figures of a concurrency experiment.
@@ -126,29 +116,23 @@ pub(crate) fn concurrency(within: Duration, seen: &ConcurrencySeen) -> Judgement
         failed => format!("{failed} of {} not in time", seen.asked),
     };
     let margin = if seen.failed == 0 { seen.slowest.map(|slowest| below(slowest, within)) } else { None };
-    let judgement = |verdict, why: String, todo: &str| Judgement {
-        verdict,
-        measured: measured.clone(),
-        margin,
-        why,
-        todo: todo.to_owned(),
-    };
+    let measured = Measured::new(measured, margin);
     if seen.asked == 0 {
-        return judgement(Verdict::Unproven, "nothing was asked".to_owned(), "see the run's figures");
+        return measured.nothing_asked();
     }
     if seen.failed > 0 {
         if seen.limited {
-            return judgement(Verdict::Unproven, LIMITED.to_owned(), LIMITED_TODO);
+            return measured.limited();
         }
         let why = format!("{} of {} were not answered rightly in time", seen.failed, seen.asked);
-        return judgement(Verdict::Broken, why, "");
+        return measured.broken(why);
     }
     match &seen.meanwhile {
         Some(other) if other.verdict != Verdict::Held => {
             let why = format!("the other promise meanwhile: {} ({})", other.measured, other.why);
-            judgement(other.verdict, why, &other.todo)
+            measured.judged(other.verdict, why, &other.todo)
         }
-        _ => judgement(Verdict::Held, String::new(), ""),
+        _ => measured.held(),
     }
 }
 
@@ -169,21 +153,15 @@ pub(crate) fn availability(ratio: f64, seen: &AvailabilitySeen) -> Judgement {
     let bound = failure_rate_below(seen.failed, seen.asked);
     let measured = format!("{:.3} %", (1.0 - rate) * 100.0);
     let margin = (budget > 0.0 && seen.asked > 0).then(|| (budget - rate) / budget);
-    let judgement = |verdict, why: String, todo: &str| Judgement {
-        verdict,
-        measured: measured.clone(),
-        margin,
-        why,
-        todo: todo.to_owned(),
-    };
+    let measured = Measured::new(measured, margin);
     if seen.kills == 0 {
-        let why = "no replica could be killed".to_owned();
-        return judgement(Verdict::Unproven, why, "see that the service has a ready replica");
+        let why = "no replica could be killed";
+        return measured.unproven(why, "see that the service has a ready replica");
     }
     // A whole budget that a failure-free run can't show (100 %) is held by no run at all.
     if seen.asked > 0 && rate <= budget + 1e-12 {
         if bound <= budget * (1.0 + 1e-9) {
-            return judgement(Verdict::Held, String::new(), "");
+            return measured.held();
         }
         let why = match requests_for_rate(budget) {
             u64::MAX => "no number of requests can show 100 %".to_owned(),
@@ -194,12 +172,12 @@ pub(crate) fn availability(ratio: f64, seen: &AvailabilitySeen) -> Judgement {
                 bound * 100.0
             ),
         };
-        return judgement(Verdict::Unproven, why, "give the promise a longer `load.duration` or a higher `load.rate`");
+        return measured.unproven(why, "give the promise a longer `load.duration` or a higher `load.rate`");
     }
     if seen.limited || seen.asked == 0 {
-        return judgement(Verdict::Unproven, LIMITED.to_owned(), LIMITED_TODO);
+        return measured.limited();
     }
-    judgement(Verdict::Broken, format!("{} of {} requests failed", seen.failed, seen.asked), "")
+    measured.broken(format!("{} of {} requests failed", seen.failed, seen.asked))
 }
 
 /// Figures of a failover experiment.
@@ -213,28 +191,17 @@ pub(crate) struct FailoverSeen {
 
 /// Every killed replica must be replaced within the time.
 pub(crate) fn failover(max: Duration, seen: &FailoverSeen) -> Judgement {
-    let judgement = |verdict, measured: String, margin, why: String, todo: &str| Judgement {
-        verdict,
-        measured,
-        margin,
-        why,
-        todo: todo.to_owned(),
-    };
     if seen.replaced.is_empty() {
-        let why = "no replica could be killed".to_owned();
-        return judgement(Verdict::Unproven, String::new(), None, why, "see that the service has a ready replica");
+        let todo = "see that the service has a ready replica";
+        return Measured::new(String::new(), None).unproven("no replica could be killed", todo);
     }
     let Some(longest) = seen.replaced.iter().copied().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max())
     else {
-        let measured = format!("not within {}", time(seen.waited));
-        return judgement(Verdict::Broken, measured, None, "a killed replica was not replaced".to_owned(), "");
+        let measured = Measured::new(format!("not within {}", time(seen.waited)), None);
+        return measured.broken("a killed replica was not replaced");
     };
-    let margin = Some(below(longest, max));
-    let measured = format!("{} at most", time(longest));
-    if longest <= max {
-        return judgement(Verdict::Held, measured, margin, String::new(), "");
-    }
-    judgement(Verdict::Broken, measured, margin, "a replacement took longer".to_owned(), "")
+    let measured = Measured::new(format!("{} at most", time(longest)), Some(below(longest, max)));
+    if longest <= max { measured.held() } else { measured.broken("a replacement took longer") }
 }
 
 /// Figures of a survival experiment.
@@ -256,28 +223,22 @@ pub(crate) struct SurvivalSeen {
 pub(crate) fn survival(seen: &SurvivalSeen) -> Judgement {
     let lost = seen.lost_in_flight + seen.lost_otherwise;
     let measured = format!("{lost} of {} lost, {} of them in flight", seen.asked, seen.lost_in_flight);
-    let judgement = |verdict, why: String, todo: &str| Judgement {
-        verdict,
-        measured: measured.clone(),
-        margin: None,
-        why,
-        todo: todo.to_owned(),
-    };
+    let measured = Measured::new(measured, None);
     if !seen.changed.is_empty() {
         let why = format!("processes of services changed: {}", seen.changed.join(", "));
-        return judgement(Verdict::Broken, why, "");
+        return measured.broken(why);
     }
     let gone: Vec<&str> = seen.back.iter().filter(|(_, back)| back.is_none()).map(|(name, _)| *name).collect();
     if !gone.is_empty() {
-        return judgement(Verdict::Broken, format!("{} did not come back", gone.join(" and ")), "");
+        return measured.broken(format!("{} did not come back", gone.join(" and ")));
     }
     if seen.asked == 0 {
-        return judgement(Verdict::Unproven, "nothing was asked".to_owned(), "see the run's figures");
+        return measured.nothing_asked();
     }
     match (seen.lost_otherwise, seen.limited) {
-        (0, _) => judgement(Verdict::Held, String::new(), ""),
-        (_, true) => judgement(Verdict::Unproven, LIMITED.to_owned(), LIMITED_TODO),
-        (more, false) => judgement(Verdict::Broken, format!("{more} requests were lost that were not in flight"), ""),
+        (0, _) => measured.held(),
+        (_, true) => measured.limited(),
+        (more, false) => measured.broken(format!("{more} requests were lost that were not in flight")),
     }
 }
 
@@ -300,28 +261,20 @@ pub(crate) fn autoscale(max: Duration, seen: &AutoscaleSeen) -> Judgement {
     let seconds = seen.broken.as_secs();
     let measured = format!("{seconds} s broken, {before} to {after} replicas");
     let margin = (!max.is_zero()).then(|| below(seen.broken, max));
-    let judgement = |verdict, why: String, todo: &str| Judgement {
-        verdict,
-        measured: measured.clone(),
-        margin,
-        why,
-        todo: todo.to_owned(),
-    };
+    let measured = Measured::new(measured, margin);
     if seen.asked == 0 {
-        return judgement(Verdict::Unproven, "nothing was asked".to_owned(), "see the run's figures");
+        return measured.nothing_asked();
     }
     let kept = seen.broken <= max && !seen.still_broken;
     match (kept, seen.limited) {
         (true, _) if after <= before => {
-            let why = "the step was carried without another replica, so nothing was scaled".to_owned();
-            judgement(Verdict::Unproven, why, "raise `load.rate` (that of the step), or lower the autoscaler's target")
+            let why = "the step was carried without another replica, so nothing was scaled";
+            measured.unproven(why, "raise `load.rate` (that of the step), or lower the autoscaler's target")
         }
-        (true, _) => judgement(Verdict::Held, String::new(), ""),
-        (false, true) => judgement(Verdict::Unproven, LIMITED.to_owned(), LIMITED_TODO),
-        (false, false) if seen.still_broken => {
-            judgement(Verdict::Broken, "the objective was still broken at the end".to_owned(), "")
-        }
-        (false, false) => judgement(Verdict::Broken, format!("the objective was broken for {seconds} s"), ""),
+        (true, _) => measured.held(),
+        (false, true) => measured.limited(),
+        (false, false) if seen.still_broken => measured.broken("the objective was still broken at the end"),
+        (false, false) => measured.broken(format!("the objective was broken for {seconds} s")),
     }
 }
 

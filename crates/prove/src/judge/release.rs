@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{LIMITED, LIMITED_TODO, below};
-use crate::proof::{Judgement, Verdict, time};
+use super::{Measured, below};
+use crate::proof::{Judgement, time};
 
 /// How a version went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,29 +29,20 @@ pub(crate) struct RollbackSeen {
 
 /// A version that is to go must be gone within the time.
 pub(crate) fn rollback(max: Duration, seen: &RollbackSeen) -> Judgement {
-    let broken = |measured: String, margin, why: &str| Judgement {
-        verdict: Verdict::Broken,
-        measured,
-        margin,
-        why: why.to_owned(),
-        todo: String::new(),
-    };
     let after = match seen.sent {
         SentBack::ByCommand => "after the command",
         SentBack::ByVerdict => "after the verdict",
         SentBack::Not => {
-            return broken("promoted".to_owned(), None, "the bad version was promoted: nothing found it out");
+            let measured = Measured::new("promoted".to_owned(), None);
+            return measured.broken("the bad version was promoted: nothing found it out");
         }
     };
     let Some(back) = seen.back else {
-        let measured = format!("not within {}", time(seen.waited));
-        return broken(measured, None, "the old version did not have all traffic again");
+        let measured = Measured::new(format!("not within {}", time(seen.waited)), None);
+        return measured.broken("the old version did not have all traffic again");
     };
-    let (measured, margin) = (format!("{} {after}", time(back)), Some(below(back, max)));
-    if back <= max {
-        return Judgement { verdict: Verdict::Held, measured, margin, why: String::new(), todo: String::new() };
-    }
-    broken(measured, margin, "it took longer")
+    let measured = Measured::new(format!("{} {after}", time(back)), Some(below(back, max)));
+    if back <= max { measured.held() } else { measured.broken("it took longer") }
 }
 
 /// Figures of an experiment with releases.
@@ -69,29 +60,24 @@ pub(crate) struct ReleasesSeen {
 /// Every release must come in, and none may cost a request.
 pub(crate) fn releases(seen: &ReleasesSeen) -> Judgement {
     let measured = format!("{} releases, {} of {} requests failed", seen.releases, seen.failed, seen.asked);
-    let judgement = |verdict, why: String, todo: &str| Judgement {
-        verdict,
-        measured: measured.clone(),
-        margin: None,
-        why,
-        todo: todo.to_owned(),
-    };
+    let measured = Measured::new(measured, None);
     if let Some(trouble) = &seen.trouble {
-        return judgement(Verdict::Broken, trouble.clone(), "");
+        return measured.broken(trouble.clone());
     }
     if seen.asked == 0 {
-        return judgement(Verdict::Unproven, "nothing was asked".to_owned(), "see the run's figures");
+        return measured.nothing_asked();
     }
     match (seen.failed, seen.limited) {
-        (0, _) => judgement(Verdict::Held, String::new(), ""),
-        (_, true) => judgement(Verdict::Unproven, LIMITED.to_owned(), LIMITED_TODO),
-        (failed, false) => judgement(Verdict::Broken, format!("{failed} of {} requests failed", seen.asked), ""),
+        (0, _) => measured.held(),
+        (_, true) => measured.limited(),
+        (failed, false) => measured.broken(format!("{failed} of {} requests failed", seen.asked)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proof::Verdict;
 
     #[track_caller]
     fn check_rollback(sent: SentBack, back_ms: Option<u64>, want: Verdict, measured: &str) {
