@@ -5,7 +5,6 @@
 //! Invariant: no secret is ever part of an answer.
 
 pub mod client;
-pub mod event;
 pub mod explanation;
 pub mod offer;
 pub mod paths;
@@ -13,7 +12,7 @@ pub mod release;
 pub mod status;
 
 pub use client::{Client, ClientError};
-pub use event::Event;
 pub use explanation::{Explained, Explanation};
 pub use offer::{Accepted, Change, Offer};
+pub use plimsoll_model::Event;
 pub use status::Status;

@@ -3,7 +3,6 @@
 use crate::{args::Events, print, project};
 use anyhow::Context;
 use plimsoll_api::{Client, ClientError, Event, client::Lines};
-use plimsoll_engine::explain;
 use plimsoll_journal::history::history;
 use plimsoll_model::Instant;
 use plimsoll_wire::place::Place;
@@ -48,7 +47,7 @@ fn from_journal(place: &Place, asked: &Events, since: Instant) -> anyhow::Result
     for gap in &history.gaps {
         print::error(&format!("not readable: {gap}"));
     }
-    let events: Vec<Event> = history.told.iter().map(explain::event).filter(|event| event.at >= since).collect();
+    let events: Vec<Event> = history.told.into_iter().filter(|event| event.at >= since).collect();
     print_last(&events, asked)
 }
 

@@ -207,13 +207,6 @@ impl Engine {
             message: message.into(),
             warning,
         });
-        self.record.note(Entry::Told {
-            number: event.number,
-            at: event.at,
-            subject: event.subject,
-            reason: event.reason,
-            message: event.message,
-            warning,
-        });
+        self.record.note(Entry::Told(event));
     }
 }

@@ -7,7 +7,7 @@ use plimsoll_control::account::Question;
 use plimsoll_journal::{
     decided::Decided,
     flight::{self, Look},
-    history::{History, Told, history},
+    history::{History, history},
 };
 use plimsoll_model::Instant;
 use plimsoll_wire::place::Place;
@@ -45,7 +45,7 @@ impl Of {
     }
 
     /// Whether a decision is worth telling among others.
-    fn is_news(&self, told: &Told) -> bool {
+    fn is_news(&self, told: &Event) -> bool {
         match self {
             Self::Replica(_) | Self::Event(_) => true,
             Self::Last | Self::Service(_) | Self::Store(_) => told.reason != "Ready",
@@ -74,11 +74,11 @@ pub fn explain(place: &Place, of: &Of) -> Explanation {
         explanation.decisions.extend(history.event(*number).map(|told| explained(&history, told)));
         return explanation;
     }
-    let decided: Vec<&Told> = history.told.iter().rev().filter(|told| of.holds(&told.subject)).collect();
-    let decided: Vec<&Told> = decided.into_iter().filter(|told| history.decided.contains_key(&told.number)).collect();
+    let decided: Vec<&Event> = history.told.iter().rev().filter(|told| of.holds(&told.subject)).collect();
+    let decided: Vec<&Event> = decided.into_iter().filter(|told| history.decided.contains_key(&told.number)).collect();
     let most = if *of == Of::Last { 1 } else { TOLD_MAX };
     // That a replica got ready is told only where nothing else was decided.
-    let news: Vec<&Told> = decided.iter().copied().filter(|told| of.is_news(told)).collect();
+    let news: Vec<&Event> = decided.iter().copied().filter(|told| of.is_news(told)).collect();
     let told = if news.is_empty() { decided } else { news };
     explanation.decisions.extend(told.into_iter().take(most).map(|told| explained(&history, told)));
     if let Of::Service(name) = of {
@@ -93,23 +93,10 @@ pub fn explain(place: &Place, of: &Of) -> Explanation {
     explanation
 }
 
-fn explained(history: &History, told: &Told) -> Explained {
+fn explained(history: &History, told: &Event) -> Explained {
     let decided = history.decided.get(&told.number).cloned().unwrap_or_default();
     let Decided { by, answer, steps, otherwise, policy, memory, seen, .. } = decided;
-    Explained { event: event(told), by, act: answer.act, steps, otherwise, policy, memory, seen }
-}
-
-/// An event of the journal, as the API tells it.
-#[must_use]
-pub fn event(told: &Told) -> Event {
-    Event {
-        number: told.number,
-        at: told.at,
-        subject: told.subject.clone(),
-        reason: told.reason.clone(),
-        message: told.message.clone(),
-        warning: told.warning,
-    }
+    Explained { event: told.clone(), by, act: answer.act, steps, otherwise, policy, memory, seen }
 }
 
 /// The last look of a service's autoscaler at its metrics or at traffic; None: none is recorded.

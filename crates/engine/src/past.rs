@@ -10,7 +10,7 @@ use plimsoll_wire::place::Place;
 pub(crate) async fn events(place: Place, after: u64, before: u64) -> Vec<Event> {
     let read = move || {
         let told = history(&place.journal()).told;
-        told.iter().filter(|told| told.number > after && told.number < before).map(explain::event).collect()
+        told.into_iter().filter(|told| told.number > after && told.number < before).collect()
     };
     tokio::task::spawn_blocking(read).await.unwrap_or_default()
 }

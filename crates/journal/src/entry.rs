@@ -10,7 +10,7 @@ use plimsoll_control::{
     rollout::{self, together},
     upgrade,
 };
-use plimsoll_model::{Instant, ReplicaId, RevisionId, Service, System};
+use plimsoll_model::{Event, Instant, ReplicaId, RevisionId, Service, System};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -163,20 +163,7 @@ pub enum Entry {
     /// What is remembered of Plimsoll's own upgrades has changed. Survives power loss.
     Upgrade(Box<upgrade::Memory>),
     /// Something happened or was decided.
-    Told {
-        /// Counts up from 1.
-        number: u64,
-        /// When.
-        at: Instant,
-        /// What it is about.
-        subject: String,
-        /// A word for it.
-        reason: String,
-        /// A sentence.
-        message: String,
-        /// Whether a person should look.
-        warning: bool,
-    },
+    Told(Event),
 }
 
 /// One line of the ledger of releases.
@@ -383,9 +370,9 @@ impl Remembered {
             Entry::Upgrade(upgrade) => self.upgrade = *upgrade,
             Entry::Ending { volumes } => self.ending = Some(volumes),
             Entry::Ended => self.forget_what_ran(),
-            Entry::Told { number, at, .. } => {
-                self.last_event = number;
-                self.last_at = at;
+            Entry::Told(event) => {
+                self.last_event = event.number;
+                self.last_at = event.at;
             }
         }
     }

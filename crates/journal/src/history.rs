@@ -6,31 +6,14 @@ use crate::{
     entry::{Entry, Remembered},
     read,
 };
-use plimsoll_model::{Instant, System};
+use plimsoll_model::{Event, System};
 use std::{collections::BTreeMap, path::Path};
-
-/// One event, as it was told.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    /// Counts up from 1 over the life of the system.
-    pub number: u64,
-    /// When.
-    pub at: Instant,
-    /// What it is about.
-    pub subject: String,
-    /// A word for it.
-    pub reason: String,
-    /// A sentence.
-    pub message: String,
-    /// Whether a person should look.
-    pub warning: bool,
-}
 
 /// Everything that a journal still tells of what happened.
 #[derive(Debug, Default)]
 pub struct History {
     /// Events, oldest first.
-    pub told: Vec<Told>,
+    pub told: Vec<Event>,
     /// What led to them, by number.
     pub decided: BTreeMap<u64, Decided>,
     /// The last accepted system.
@@ -71,9 +54,7 @@ impl History {
 
     fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::Told { number, at, subject, reason, message, warning } => {
-                self.told.push(Told { number, at, subject, reason, message, warning });
-            }
+            Entry::Told(event) => self.told.push(event),
             Entry::Decided(decided) => drop(self.decided.insert(decided.number, *decided)),
             Entry::Accepted(accepted) => self.system = accepted.system,
             _ => {}
@@ -82,7 +63,7 @@ impl History {
 
     /// The event of that number.
     #[must_use]
-    pub fn event(&self, number: u64) -> Option<&Told> {
+    pub fn event(&self, number: u64) -> Option<&Event> {
         let place = self.told.partition_point(|told| told.number < number);
         self.told.get(place).filter(|told| told.number == number)
     }
@@ -103,16 +84,17 @@ fn chain(error: &JournalError) -> String {
 mod tests {
     use super::*;
     use crate::{Durability, Journal};
+    use plimsoll_model::Instant;
 
     fn told(number: u64) -> Entry {
-        Entry::Told {
+        Entry::Told(Event {
             number,
             at: Instant(number),
             subject: "web".into(),
             reason: "Scaled".into(),
             message: "x".repeat(1000),
             warning: false,
-        }
+        })
     }
 
     /// A journal of 4 generations with 10 events of about 1 KB each, and what led to them.

@@ -1,6 +1,6 @@
-//! What happened, and why.
+//! What happened, and why: as the journal keeps it and the API tells it.
 
-use plimsoll_model::Instant;
+use crate::Instant;
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened or was decided.

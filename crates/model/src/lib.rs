@@ -4,6 +4,7 @@
 //! Invariant: everything here can be written to the journal and read back by a later version.
 
 pub mod autoscaling;
+pub mod event;
 pub mod identity;
 pub mod instant;
 pub mod probe;
@@ -16,6 +17,7 @@ pub mod simulation;
 pub mod store;
 pub mod system;
 
+pub use event::Event;
 pub use identity::{EdgeId, OpId, ReplicaId, RevisionId};
 pub use instant::Instant;
 pub use quantity::{Amount, Bytes, MilliCpu, Millis, Rate, Ratio};
