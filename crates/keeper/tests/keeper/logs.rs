@@ -62,17 +62,18 @@ fn a_flood_is_dropped_counted_and_blocks_nobody() {
 #[test]
 fn a_log_outlives_its_keeper() {
     let mut world = World::new();
-    let go = world.file("go");
+    let (go, wrote) = (world.file("go"), world.file("wrote"));
     let script = format!(
-        "echo before; while [ ! -e {} ]; do sleep 0.01; done; echo between; while :; do sleep 0.05; echo after; done",
-        go.display()
+        "echo before; while [ ! -e {} ]; do sleep 0.01; done; echo between; : > {}; while :; do sleep 0.05; echo after; done",
+        go.display(),
+        wrote.display()
     );
     let process = world.spawn(shell("a", &script));
     eventually("the first line", || world.log("a").contains("before"));
     world.kill_keeper();
     fs::write(&go, "").unwrap();
     // With no keeper at all it goes on writing, and does not break.
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    eventually("it wrote between keepers", || wrote.exists());
     assert!(is_alive(process.pid));
     world.replace_keeper_after_death();
     eventually("what was written between keepers", || world.log("a").contains("between\n"));

@@ -96,8 +96,10 @@ fn a_damaged_or_missing_inventory_loses_no_process() {
 fn a_stranger_with_the_pid_of_a_dead_process_is_never_signalled() {
     let mut world = World::new();
     let mut stranger = Stranger::marked("none");
-    // Clock ticks tell them apart, so at least one must pass.
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    // Clock ticks tell them apart, so at least one must pass. The kernel tells the time since the boot in as many digits.
+    let ticks = || fs::read_to_string("/proc/uptime").unwrap().split(' ').next().map(str::to_owned);
+    let then = ticks();
+    eventually("a clock tick has passed", || ticks() != then);
     let process = world.spawn(shell("a", "exec sleep 10000"));
     world.kill_keeper();
     kill(process.pid);
