@@ -38,7 +38,7 @@ pub struct Report {
     pub latency: Latencies,
     /// From the moment when a request was handed to a connection, of right answers. Hides stalls: only for comparison.
     pub service: Latencies,
-    /// Right answers for each second of the plan's duration (or of the time until a stop).
+    /// Right answers a second, over the time until the last had come: a queue that grows is no throughput.
     pub rate_per_s: f64,
     /// How long requests arrived.
     #[serde(rename = "duration_s", serialize_with = "as_seconds")]
@@ -159,8 +159,7 @@ impl Report {
             p99: moment.latency.at(0.99).unwrap_or_default(),
             max: moment.latency.max().unwrap_or_default(),
         });
-        // A burst has no duration of its own: its rate is over the time that it took.
-        let over = if frame.duration.is_zero() { record.last_end } else { frame.duration };
+        let over = frame.duration.max(record.last_end);
         let right = asked - failed;
         Report {
             asked,

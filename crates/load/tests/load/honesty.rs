@@ -48,3 +48,11 @@ fn even_on_one_connection_where_service_times_hide_it() {
     assert!(report.generator.waited_for_connection >= 75);
     assert!(report.latency_at(0.9).unwrap() >= millis(100));
 }
+
+#[test]
+fn a_queue_that_grows_is_no_throughput() {
+    let server = stalling();
+    let report = run(&plan(server.target(), 200.0, millis(200)));
+    assert_eq!(report.right, 40);
+    assert!(report.rate_per_s < 100.0, "40 answers after half a second are no 200 a second: {}", report.rate_per_s);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plimsoll_load::{Arrivals, Report};
+use plimsoll_load::Arrivals;
 use plimsoll_model::Rate;
 use plimsoll_model::promise::Promise;
 
@@ -26,7 +26,7 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, route: &str, rate: Rate) -
     let duration = promise.load.duration.map_or(Duration::from_secs(10), |duration| duration.as_duration());
     let mut runs = vec![step(lab, &visit, "the promised rate", offered, duration).await?];
     let mut seen = ThroughputSeen {
-        achieved_per_s: achieved(&runs[0].report),
+        achieved_per_s: runs[0].report.rate_per_s,
         offered_per_s: offered,
         highest_per_s: None,
         limited: runs[0].report.generator.limited,
@@ -35,7 +35,7 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, route: &str, rate: Rate) -
         for times in HIGHER {
             let (rate, short) = (wanted * times, duration.min(Duration::from_secs(3)));
             let run = step(lab, &visit, &format!("{times} times the promise"), rate, short).await?;
-            let kept_up = achieved(&run.report) >= rate * KEPT_UP;
+            let kept_up = run.report.rate_per_s >= rate * KEPT_UP;
             runs.push(run);
             if !kept_up {
                 break;
@@ -61,15 +61,9 @@ async fn step(lab: &Lab, visit: &Visit, name: &str, rate_per_s: f64, duration: D
     visit::run(name, &plan).await
 }
 
-/// Right answers a second, over the time until the last had come: a queue that grows is no throughput.
-fn achieved(report: &Report) -> f64 {
-    let over = report.duration.max(report.ended_after).as_secs_f64();
-    if over > 0.0 { report.right as f64 / over } else { 0.0 }
-}
-
 fn in_words(run: &Run) -> String {
     let report = &run.report;
     let p99 = report.latency_at(0.99).map_or_else(|| "failed".to_owned(), time);
     let limited = if report.generator.limited { ", limited by the load generator" } else { "" };
-    format!("{:.0}/s answered rightly, {} failed, p99 {p99}{limited}", achieved(report), report.failed)
+    format!("{:.0}/s answered rightly, {} failed, p99 {p99}{limited}", report.rate_per_s, report.failed)
 }
