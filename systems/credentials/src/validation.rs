@@ -13,8 +13,8 @@ use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Filter look-ups are cheap and many.
-const FILTER: Bounds = Bounds { batch_max: 256, in_flight_max: 8 };
+/// Filter look-ups are cheap and many: while two batches are under way, the next one grows.
+const FILTER: Bounds = Bounds { batch_max: 256, in_flight_max: 2 };
 /// A database question holds a connection: few, and large.
 const DATABASE: Bounds = Bounds { batch_max: 500, in_flight_max: 4 };
 

@@ -6,11 +6,18 @@
 //! Invariant: no call lasts longer than `answer_max`, whatever the network does. A connection that failed three times
 //! in a row is thrown away and made anew.
 
+mod home;
+
+pub use home::Home;
+
 use crate::settings::{Environment, url_variable};
 use arc_swap::ArcSwapOption;
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, aio::MultiplexedConnection};
+use redis::cluster_routing::SingleNodeRoutingInfo;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, Value, aio::MultiplexedConnection,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -160,6 +167,42 @@ impl KeyValue {
             match self.connection().await? {
                 Connection::Single(mut connection) => commands.query_async(&mut connection).await,
                 Connection::Cluster(mut connection) => commands.query_async(&mut connection).await,
+            }
+        })
+        .await
+    }
+
+    /// Where each of `keys` is served now; `None` if the cluster does not say.
+    ///
+    /// # Errors
+    /// As [`KeyValue::query`].
+    pub async fn homes(&self, keys: &[String]) -> Result<Option<Vec<Home>>, KeyValueError> {
+        if matches!(self.inner.address, Address::Single(_)) {
+            return Ok(Some(vec![Home(None); keys.len()]));
+        }
+        let slots = self.query::<Value>(redis::cmd("CLUSTER").arg("SLOTS")).await?;
+        Ok(home::homes(&slots, keys))
+    }
+
+    /// Sends commands whose keys have this home in one go, whatever their hash tags; an answer for each.
+    ///
+    /// # Errors
+    /// As [`KeyValue::query`]; also if a key is not served there any more. Then send them key by key.
+    pub async fn pipeline_at<T: FromRedisValue>(
+        &self,
+        home: &Home,
+        commands: Pipeline,
+    ) -> Result<Vec<T>, KeyValueError> {
+        let count = commands.len();
+        self.bounded(self.inner.answer_max, async {
+            match (self.connection().await?, &home.0) {
+                (Connection::Single(mut connection), _) => commands.query_async(&mut connection).await,
+                (Connection::Cluster(mut connection), None) => commands.query_async(&mut connection).await,
+                (Connection::Cluster(mut connection), Some(node)) => {
+                    let route = SingleNodeRoutingInfo::ByAddress { host: node.host.clone(), port: node.port };
+                    let answers = connection.route_pipeline(commands, 0, count, route).await?;
+                    answers.into_iter().map(|answer| Ok(T::from_redis_value(answer.extract_error()?)?)).collect()
+                }
             }
         })
         .await

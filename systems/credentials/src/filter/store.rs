@@ -4,8 +4,8 @@ use super::layout::{BLOCK_BYTES, Layout, Place};
 use crate::names::Folded;
 use futures_util::future::try_join_all;
 use plimsoll_kit::breaker::Breaker;
-use plimsoll_kit::keyvalue::{KeyValue, KeyValueError};
-use std::collections::{BTreeMap, HashMap};
+use plimsoll_kit::keyvalue::{Home, KeyValue, KeyValueError};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -50,14 +50,42 @@ pub struct Filter {
 struct Shared {
     breaker: Breaker,
     generation: RwLock<Option<Generation>>,
+    roads: RwLock<Arc<Roads>>,
     damaged: AtomicBool,
+}
+
+/// Which bitmaps are asked for together: those that one node of the cluster serves.
+#[derive(Default, PartialEq, Eq)]
+struct Roads {
+    homes: Vec<Home>,
+    /// For each shard of the generation, its place in `homes`. Empty: not known, each shard is asked by itself.
+    of_shard: Vec<usize>,
+}
+
+impl Roads {
+    fn new(by_shard: Vec<Home>) -> Self {
+        let mut roads = Self::default();
+        for home in by_shard {
+            let known = roads.homes.iter().position(|known| *known == home);
+            roads.of_shard.push(known.unwrap_or(roads.homes.len()));
+            if known.is_none() {
+                roads.homes.push(home);
+            }
+        }
+        roads
+    }
 }
 
 impl Filter {
     /// A filter kept in `store`; nothing is known of it until [`Filter::refresh`].
     pub fn new(store: KeyValue) -> Self {
         let breaker = Breaker::new(FAILURES_MAX, PAUSE);
-        let shared = Shared { breaker, generation: RwLock::new(None), damaged: AtomicBool::new(false) };
+        let shared = Shared {
+            breaker,
+            generation: RwLock::new(None),
+            roads: RwLock::default(),
+            damaged: AtomicBool::new(false),
+        };
         Self { store, shared: Arc::new(shared) }
     }
 
@@ -81,7 +109,7 @@ impl Filter {
         self.shared.damaged.load(Ordering::Acquire)
     }
 
-    /// Reads the parameters; `None` if there is no filter.
+    /// Reads the parameters, and which node serves which bitmap; `None` if there is no filter.
     ///
     /// # Errors
     /// Redis does not answer; the generation in use stays.
@@ -92,10 +120,32 @@ impl Filter {
             *self.shared.generation.write().unwrap_or_else(PoisonError::into_inner) = generation;
             self.shared.damaged.store(false, Ordering::Release);
         }
+        self.find_roads(generation).await;
         Ok(generation)
     }
 
-    /// Looks names up in one pipeline for each shard; `None` if Redis is cut off, too slow, or holds no filter.
+    /// What cannot be found out is no error: then each bitmap is asked for by itself.
+    async fn find_roads(&self, generation: Option<Generation>) {
+        let Some(Generation { number, layout, .. }) = generation else { return };
+        let keys: Vec<_> = (0..layout.shards).map(|shard| bitmap_key(number, shard)).collect();
+        let homes = self.store.homes(&keys).await.ok().flatten();
+        self.take_roads(homes.map(Roads::new).unwrap_or_default());
+    }
+
+    fn take_roads(&self, roads: Roads) {
+        let mut known = self.shared.roads.write().unwrap_or_else(PoisonError::into_inner);
+        if **known != roads {
+            *known = Arc::new(roads);
+        }
+    }
+
+    fn roads(&self, generation: &Generation) -> Option<Arc<Roads>> {
+        let roads = Arc::clone(&self.shared.roads.read().unwrap_or_else(PoisonError::into_inner));
+        // Of another generation: the next look at the parameters finds out.
+        u32::try_from(roads.of_shard.len()).is_ok_and(|shards| shards == generation.layout.shards).then_some(roads)
+    }
+
+    /// Looks names up in one pipeline for each node that serves some of their bitmaps; `None` if Redis is cut off, too slow, or holds no filter.
     pub async fn look_up(&self, names: &[Folded]) -> Option<Vec<Presence>> {
         let generation = self.generation()?;
         if !self.shared.breaker.allows() {
@@ -121,35 +171,27 @@ impl Filter {
     }
 
     async fn fetch(&self, generation: &Generation, names: &[Folded]) -> Result<Vec<Presence>, KeyValueError> {
-        let mut shards: BTreeMap<u32, Vec<(usize, Place)>> = BTreeMap::new();
-        for (index, name) in names.iter().enumerate() {
-            let place = generation.layout.place(name);
-            shards.entry(place.shard).or_default().push((index, place));
-        }
-        let asked = shards.into_iter().map(|(shard, places)| async move {
-            let mut commands = redis::Pipeline::with_capacity(places.len());
-            for (_, place) in &places {
-                let first = place.first_byte();
-                commands
-                    .cmd("GETRANGE")
-                    .arg(bitmap_key(generation.number, shard))
-                    .arg(first)
-                    .arg(first + BLOCK_BYTES - 1);
+        let places: Vec<_> = names.iter().map(|name| generation.layout.place(name)).collect();
+        if let Some(roads) = self.roads(generation) {
+            let groups = grouped(&places, roads.homes.len(), |place| roads.of_shard[shard_index(place)]);
+            let asked = groups.iter().map(|(home, group)| {
+                self.store.pipeline_at::<Vec<u8>>(&roads.homes[*home], blocks_asked(generation, &places, group))
+            });
+            match try_join_all(asked).await {
+                Ok(answers) => return Ok(found(&places, groups.into_iter().zip(answers))),
+                // A slot has moved: ask each bitmap by itself until it is known where they are.
+                Err(KeyValueError::Failed(_)) => self.take_roads(Roads::default()),
+                Err(too_slow) => return Err(too_slow),
             }
-            let blocks: Vec<Vec<u8>> = self.store.pipeline(&commands).await?;
-            Ok::<_, KeyValueError>((places, blocks))
+        }
+        let shards = usize::try_from(generation.layout.shards).unwrap_or(usize::MAX);
+        let groups = grouped(&places, shards, shard_index);
+        let asked = groups.iter().map(|(_, group)| async {
+            let commands = blocks_asked(generation, &places, group);
+            self.store.pipeline::<Vec<Vec<u8>>>(&commands).await
         });
-        let mut found = vec![Presence::Unknown; names.len()];
-        for (places, blocks) in try_join_all(asked).await? {
-            for ((index, place), block) in places.into_iter().zip(blocks) {
-                found[index] = match <&[u8; BLOCK_BYTES]>::try_from(block.as_slice()) {
-                    Ok(block) if place.is_in(block) => Presence::Perhaps,
-                    Ok(_) => Presence::Absent,
-                    Err(_) => Presence::Unknown,
-                };
-            }
-        }
-        Ok(found)
+        let answers = try_join_all(asked).await?;
+        Ok(found(&places, groups.into_iter().zip(answers)))
     }
 
     /// Adds a name; without a filter there is nothing to do, for the next rebuild finds the name in PostgreSQL.
@@ -193,6 +235,45 @@ impl Filter {
         self.store.query::<i64>(&command).await?;
         self.refresh().await.map(drop)
     }
+}
+
+/// Indices of places by group, without the groups that have none.
+fn grouped(places: &[Place], groups: usize, group: impl Fn(&Place) -> usize) -> Vec<(usize, Vec<usize>)> {
+    let mut members = vec![Vec::new(); groups];
+    for (index, place) in places.iter().enumerate() {
+        members[group(place)].push(index);
+    }
+    members.into_iter().enumerate().filter(|(_, members)| !members.is_empty()).collect()
+}
+
+fn shard_index(place: &Place) -> usize {
+    usize::try_from(place.shard).unwrap_or(usize::MAX)
+}
+
+/// Asks for the blocks of these places.
+fn blocks_asked(generation: &Generation, places: &[Place], group: &[usize]) -> redis::Pipeline {
+    let mut commands = redis::Pipeline::with_capacity(group.len());
+    for place in group.iter().map(|index| places[*index]) {
+        let first = place.first_byte();
+        let key = bitmap_key(generation.number, place.shard);
+        commands.cmd("GETRANGE").arg(key).arg(first).arg(first + BLOCK_BYTES - 1);
+    }
+    commands
+}
+
+/// What the blocks say, in the order of the places.
+fn found(places: &[Place], answers: impl Iterator<Item = ((usize, Vec<usize>), Vec<Vec<u8>>)>) -> Vec<Presence> {
+    let mut found = vec![Presence::Unknown; places.len()];
+    for ((_, group), blocks) in answers {
+        for (index, block) in group.into_iter().zip(blocks) {
+            found[index] = match <&[u8; BLOCK_BYTES]>::try_from(block.as_slice()) {
+                Ok(block) if places[index].is_in(block) => Presence::Perhaps,
+                Ok(_) => Presence::Absent,
+                Err(_) => Presence::Unknown,
+            };
+        }
+    }
+    found
 }
 
 /// Redis pads a string with zeros when a bit beyond its end is set; a lost bitmap must stay lost.

@@ -62,6 +62,30 @@ async fn a_lost_bitmap_is_noticed_and_made_anew() {
 }
 
 #[tokio::test]
+async fn a_bitmap_that_moves_to_another_node_is_found_there() {
+    let world = World::start(Redis::cluster());
+    world.wait_for_filter().await;
+    world.register("anna", PASSWORD).await.expect(201);
+    let filter = world.client.get("/api/filter?probes=0").await.expect(200).json();
+    let generation = filter["generation"].as_u64().unwrap();
+    // Every bitmap goes to the next node, so that whatever was known of them is wrong.
+    for shard in 0..16 {
+        world.redis.move_key(&format!("{{names:{shard}}}:{generation}"));
+    }
+    for index in 0..200 {
+        assert_eq!(world.check(&format!("free-while-moving-{index}")).await["status"], "available");
+    }
+    assert_eq!(world.check("anna").await["status"], "taken");
+    world.wait_for_filter().await;
+    let after = world.client.get("/api/filter?probes=0").await.expect(200).json();
+    assert_eq!(
+        (&after["generation"], &after["cut_off"]),
+        (&filter["generation"], &json!(false)),
+        "nothing was made anew"
+    );
+}
+
+#[tokio::test]
 async fn answers_what_it_began_and_then_ends() {
     let mut world = World::start(Redis::single());
     // More hashes than threads, so that some are surely waiting when the stop comes.

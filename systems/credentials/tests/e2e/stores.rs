@@ -133,6 +133,25 @@ impl Redis {
         run("redis-cli", ask.args(words))
     }
 
+    /// Moves the slot of `key`, and all that is in it, from the node that serves it to the next one.
+    pub(crate) fn move_key(&self, key: &str) {
+        let slot = self.ask(self.ports[0], &["cluster", "keyslot", key]).trim().to_owned();
+        let holds = |port: &&u16| self.ask(**port, &["cluster", "getkeysinslot", &slot, "1"]).contains(key);
+        let from = *self.ports.iter().find(holds).expect("a node that has the key");
+        let at = self.ports.iter().position(|port| *port == from).unwrap();
+        let to = self.ports[(at + 1) % self.ports.len()];
+        let id = |port| self.ask(port, &["cluster", "myid"]).trim().to_owned();
+        let (from_id, to_id) = (id(from), id(to));
+        self.ask(to, &["cluster", "setslot", &slot, "importing", &from_id]);
+        self.ask(from, &["cluster", "setslot", &slot, "migrating", &to_id]);
+        let (host, port) = (own_address().to_string(), to.to_string());
+        let moved = self.ask(from, &["migrate", &host, &port, key, "0", "30000", "auth", PASSWORD]);
+        assert!(moved.contains("OK"), "{moved}");
+        for port in [to, from].into_iter().chain(self.ports.iter().copied().filter(|port| ![to, from].contains(port))) {
+            self.ask(port, &["cluster", "setslot", &slot, "node", &to_id]);
+        }
+    }
+
     pub(crate) fn kill(&mut self) {
         self.nodes.iter_mut().for_each(Process::kill);
         self.nodes.clear();
