@@ -391,7 +391,7 @@ pub(crate) struct Simulate {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Load {
-    /// What to ask for, as `http://HOST[:PORT]/PATH`; may hold `{n}`, `{uuid}`, `{random:N}`
+    /// What to ask for, as `http://HOST[:PORT]/PATH`; may hold, in braces, `n` (its number), `uuid`, `random:N`
     pub(crate) url: String,
     /// Requests a second
     #[arg(short, long, default_value_t = 100.0)]
