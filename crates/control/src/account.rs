@@ -142,11 +142,12 @@ impl Question {
                 Self::Eject(asked)
             }
             Self::Rollout(mut asked) => {
-                asked.policy.rollout = service.rollout.clone();
+                let (own, readiness) = (&service.rollout, service.probes.readiness.as_ref());
+                asked.policy = rollout::Policy::of(own, readiness, asked.policy.replicas);
                 Self::Rollout(asked)
             }
             Self::Terminate(mut asked) => {
-                asked.policy.grace = service.termination_grace;
+                (asked.policy.grace, asked.policy.hook) = (service.termination_grace, service.pre_stop.is_some());
                 Self::Terminate(asked)
             }
         })

@@ -300,7 +300,9 @@ fn reason(probes: &Probes, memory: &Memory, ready: bool) -> String {
             format!("the startup probe has not passed yet{}", count(&probes.startup, &memory.startup))
         }
         None if ready && probes.readiness.is_none() => "it runs, and has no readiness probe".into(),
-        None if settles(probes) => "it was just started, and has no probes: it is ready once it waits for work".into(),
+        None if settles(probes) => {
+            "it was just started, and has no startup or readiness probe: it is ready once it waits for work".into()
+        }
         None if ready => "the readiness probe passes".into(),
         None if memory.was_ready => {
             format!("the readiness probe fails{}", count(&probes.readiness, &memory.readiness))

@@ -39,8 +39,6 @@ pub struct Policy {
     pub replicas: u32,
     /// Strategy, limits and times of the file.
     pub rollout: Rollout,
-    /// For so long after it was promoted, a version that breaks its limits is still sent back. 0: not at all.
-    pub bake: Millis,
     /// So long a readiness probe takes at most to find that a replica of the old version no longer works.
     #[serde(default)]
     pub watch: Millis,
@@ -50,11 +48,9 @@ impl Policy {
     /// The policy of a service's file, for so many replicas.
     #[must_use]
     pub fn of(rollout: &Rollout, readiness: Option<&Probe>, replicas: u32) -> Self {
-        // Where nothing is measured, nothing can be found later.
-        let bake = if rollout.analysis.is_some() { rollout.bake } else { Millis(0) };
         let watch =
             readiness.map(|probe| Millis(probe.period.0 * u64::from(probe.failure_threshold) + probe.timeout.0));
-        Self { replicas, rollout: rollout.clone(), bake, watch: watch.unwrap_or_default() }
+        Self { replicas, rollout: rollout.clone(), watch: watch.unwrap_or_default() }
     }
 
     /// Surge and unavailability; those of the strategies that have none only matter when the number changes.
@@ -65,6 +61,12 @@ impl Policy {
             _ => (quarter, quarter),
         };
         RollingPolicy { replicas: self.replicas, max_surge, max_unavailable, min_ready: self.rollout.min_ready }
+    }
+
+    /// For so long after it was promoted, a version that breaks its limits is still sent back. Where nothing is measured,
+    /// nothing can be found later.
+    fn bake(&self) -> Millis {
+        if self.rollout.analysis.is_some() { self.rollout.bake } else { Millis(0) }
     }
 
     /// Without progress for so long it is told; Kubernetes: 600 s.
@@ -191,7 +193,7 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// What the analysis says, where there is one.
     pub verdict: Option<Verdict>,
-    /// The arithmetic behind `events`, line by line; empty when nothing happened.
+    /// The arithmetic behind `events`, line by line; without an event, only that of the analysis where there is one.
     pub steps: Vec<String>,
     /// The wanted revision runs alone, and all of it.
     pub complete: bool,

@@ -54,7 +54,7 @@ pub struct Standing {
     pub ending: bool,
     /// The path of the program that it is being upgraded to.
     pub under_way: Option<String>,
-    /// What must not be interrupted now, as sentences: a store that is being formed, a migration that runs.
+    /// What must not be interrupted now, as sentences: see [`critical`].
     pub critical: Vec<String>,
 }
 
@@ -94,6 +94,18 @@ pub fn check(standing: &Standing) -> Result<(), String> {
         return Err(format!("not now: {}; try again when that is done", standing.critical.join(", ")));
     }
     Ok(())
+}
+
+/// What an engine that leaves would interrupt, as sentences: stores that are being formed, by name and phase, and services
+/// whose `before` command runs.
+#[must_use]
+pub fn critical<'a>(
+    forming: impl Iterator<Item = (&'a str, &'a str)>,
+    preparing: impl Iterator<Item = &'a str>,
+) -> Vec<String> {
+    let forming = forming.filter(|(_, phase)| matches!(*phase, "Preparing" | "Forming"));
+    let forming = forming.map(|(name, phase)| format!("the store {name} is {}", phase.to_lowercase()));
+    forming.chain(preparing.map(|name| format!("the `before` command of {name} runs"))).collect()
 }
 
 /// A program, told apart from others by its file.

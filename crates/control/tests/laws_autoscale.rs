@@ -298,7 +298,7 @@ fn a_schedule_raises_the_floor() {
         min_replicas: Some(7),
         max_replicas: None,
     };
-    let policy = Policy { schedules: vec![Schedule::try_new(always).unwrap()], ..service(2, 9) };
+    let policy = Policy { schedules: vec![Schedule::read(always).unwrap()], ..service(2, 9) };
     let decision = decide(&policy, &mut Memory::default(), &with_traffic(START, 2, vec![]));
     assert_eq!((decision.act, decision.reason, decision.bounds), (Act::ScaleTo(7), Reason::Schedule, (7, 9)));
 }

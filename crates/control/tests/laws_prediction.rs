@@ -18,7 +18,7 @@ fn at(slot: u32) -> Instant {
 }
 
 fn floor(policy: &Prediction, memory: &mut Memory, slot: u32) -> u32 {
-    decide(policy, memory, &Seen { at: at(slot), needed: None, explain: false }).floor
+    decide(policy, memory, &Seen { at: at(slot), needed: None }).floor
 }
 
 fn policy(weeks: u8) -> Prediction {
@@ -69,7 +69,7 @@ fn a_weekly_shape_is_followed_from_the_third_week_on() {
     let (policy, mut memory) = (policy(4), Memory::default());
     let mut below = 0;
     for slot in NOW..NOW + 5 * WEEK {
-        let decision = decide(&policy, &mut memory, &Seen { at: at(slot), needed: Some(needs(slot)), explain: false });
+        let decision = decide(&policy, &mut memory, &Seen { at: at(slot), needed: Some(needs(slot)) });
         assert!(decision.floor <= 9);
         below += u32::from(slot > NOW + 2 * WEEK && decision.floor < needs(slot));
     }

@@ -6,7 +6,7 @@
 mod world;
 
 use plimsoll_control::reconcile::Phase;
-use plimsoll_control::rollout::{Event, Stage, Wish};
+use plimsoll_control::rollout::{Event, Prepared, Stage, Wish};
 use plimsoll_model::rollout::{Inconclusive, Strategy as How};
 use plimsoll_model::{Amount, Instant, Millis, Ratio};
 use proptest::{prelude::*, test_runner::RngSeed};
@@ -64,7 +64,7 @@ fn a_bad_version_is_sent_back_and_quarantined() {
         let mut world = World::new(strategy.clone(), 4).analysed(Inconclusive::Pause);
         // A service with much traffic: 5 % of it is enough to tell.
         world.traffic = 1000;
-        world.policy.bake = Millis::from_secs(60);
+        world.policy.rollout.bake = Millis::from_secs(60);
         world.release("bad", Nature { errors: 50, ..WELL });
         world.run_s(60);
         world.runs_only("one");
@@ -139,7 +139,7 @@ fn blue_green_moves_and_returns_all_traffic_at_once() {
 #[test]
 fn a_version_that_turns_bad_after_promotion_is_sent_back() {
     let mut world = World::new(rolling(), 4).analysed(Inconclusive::Pause);
-    world.policy.bake = Millis::from_secs(120);
+    world.policy.rollout.bake = Millis::from_secs(120);
     world.release("two", WELL);
     world.run_s(20);
     assert!(world.promoted());
@@ -233,6 +233,29 @@ fn nothing_of_a_version_runs_before_its_command_has_ended_well() {
         world.run_s(30);
         world.runs_only("two");
         assert!(world.rolled_back().unwrap().contains("no such table"), "{strategy:?}");
+    }
+}
+
+#[test]
+fn a_command_that_ends_while_it_is_held_is_not_run_again() {
+    for failed in [None, Some("no such table")] {
+        let mut world = World::new(canary(), 4);
+        world.policy.rollout.before = Some("migrate".into());
+        world.release("two", WELL);
+        world.run_s(1);
+        assert_eq!(world.last.prepare, Some(revision("two")));
+        world.wish("two", Wish::Pause);
+        world.run_s(1);
+        assert_eq!(world.last.prepare, None, "one that is held is not begun");
+        world.prepared = Some(Prepared { revision: revision("two"), failed: failed.map(str::to_owned) });
+        world.run_s(5);
+        world.runs_only("one");
+        world.wish("two", Wish::Resume);
+        for _ in 0..600 {
+            world.tick();
+            assert_eq!(world.last.prepare, None, "it has ended already");
+        }
+        world.runs_only(if failed.is_some() { "one" } else { "two" });
     }
 }
 

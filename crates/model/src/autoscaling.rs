@@ -204,6 +204,8 @@ pub enum RateKind {
 pub struct Vertical {
     /// When requests are changed.
     pub mode: VerticalMode,
+    /// Nothing is recommended for its container.
+    pub off: bool,
     /// The resources that it controls (`cpu`, `memory`); empty is both.
     pub controlled: Vec<String>,
     /// Never less processor.
@@ -220,7 +222,7 @@ impl Vertical {
     /// Whether it says anything about a resource.
     #[must_use]
     pub fn controls(&self, resource: &str) -> bool {
-        self.controlled.is_empty() || self.controlled.iter().any(|name| name == resource)
+        !self.off && (self.controlled.is_empty() || self.controlled.iter().any(|name| name == resource))
     }
 }
 

@@ -134,6 +134,7 @@ fn checked_as(
         reading.check_references(&system, &references);
         reading.check_use_cycles(&references);
         reading.check_budgets(&system, &references);
+        reading.check_ways_back(&system, &references);
         system.unenforced = std::mem::take(&mut reading.unenforced);
         system.unenforced.sort_by_key(|setting| setting.line);
         system

@@ -5,6 +5,7 @@ use crate::{
     node::{Node, Value},
     reading::{Fields, Reading},
     section::{Foreign::Called, Section, Shape, key},
+    suggest::nearest,
 };
 use plimsoll_model::{
     Millis,
@@ -37,6 +38,15 @@ pub(crate) static PREDICTION: Section = Section {
     ],
     foreign: &[],
 };
+
+/// The time zone that is probably meant: one with nearly that name, or one of that place.
+fn nearest_zone(name: &str) -> Option<String> {
+    let zones = jiff::tz::db();
+    let zones: Vec<String> = zones.available().map(|zone| zone.to_string()).collect();
+    let same = |zone: &&String| zone.rsplit('/').next().is_some_and(|place| place.eq_ignore_ascii_case(name));
+    let near = || nearest(name, zones.iter().map(String::as_str)).map(str::to_owned);
+    zones.iter().find(same).cloned().or_else(near)
+}
 
 /// Longer than this nobody needs replicas beforehand.
 const AHEAD_MAX: Millis = Millis::from_secs(6 * 3600);
@@ -121,12 +131,11 @@ impl Reading<'_, '_> {
         let name = self.some_text(node)?;
         if name != "UTC" && jiff::tz::TimeZone::get(&name).is_err() {
             let headline = format!("`{}` is not a time zone that this machine knows", shown(&name));
-            self.refuse(
-                "schedule",
-                node.at,
-                headline,
-                "write an IANA name such as Asia/Kolkata, or leave it out for UTC",
-            );
+            let help = match nearest_zone(&name) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write an IANA name such as Asia/Kolkata, or leave it out for UTC".to_owned(),
+            };
+            self.refuse("schedule", node.at, headline, help);
             return None;
         }
         Some(name)

@@ -15,8 +15,6 @@ pub struct Machine {
     pub backs_up: bool,
     /// Autoscaling is acted upon.
     pub autoscales: bool,
-    /// Canaries, blue-green and analyses are acted upon.
-    pub releases: bool,
     /// Alerts are watched.
     pub alerts: bool,
     /// A service reaches only what it `uses` or `calls`.
@@ -35,7 +33,6 @@ impl Default for Machine {
             pools: false,
             backs_up: false,
             autoscales: true,
-            releases: true,
             alerts: false,
             enforces_paths: false,
             cpu: None,

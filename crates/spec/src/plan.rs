@@ -18,6 +18,8 @@ pub struct Plan {
     pub environment: Option<String>,
     /// Services, stores, promises, alerts and the ingress that change; empty: nothing does.
     pub changes: Vec<Change>,
+    /// Services whose change nothing goes back from by itself: their `before` command is a contract step.
+    pub one_way: Vec<String>,
     /// Settings that are recorded or refused on this machine.
     pub unenforced: Vec<Unenforced>,
     /// What was chosen for the person.
@@ -91,13 +93,21 @@ pub fn plan(system: &System, previous: Option<&System>) -> Plan {
     };
     compare("promise", &promises(before), &promises(system), &mut changes);
     compare("alert", &before.alerts, &system.alerts, &mut changes);
+    let one_way = changes.iter().filter(|change| is_one_way(change, system)).map(|change| change.name.clone());
     Plan {
         system: system.name.clone(),
         environment: system.environment.clone(),
+        one_way: one_way.collect(),
         changes,
         unenforced: system.unenforced.clone(),
         notes: Vec::new(),
     }
+}
+
+/// A service that runs already, and whose next version takes away what the present one needs.
+fn is_one_way(change: &Change, system: &System) -> bool {
+    let service = system.services.get(&change.name).filter(|_| change.kind == "service");
+    change.verb == Verb::Changed && service.is_some_and(|service| service.rollout.contract)
 }
 
 fn whole(kind: &'static str, name: &str, verb: Verb) -> Change {
@@ -174,6 +184,15 @@ impl Plan {
             for field in &change.fields {
                 line(&mut out, format_args!("      {}: {} → {}", field.path, field.before, field.after));
             }
+        }
+        for name in &self.one_way {
+            line(
+                &mut out,
+                format_args!(
+                    "  ! service {name} has no way back by itself: its `before` command takes away what the present \
+                     version needs (contract: true). `plimsoll rollback {name}` goes back all the same, without what is gone"
+                ),
+            );
         }
         for (class, title) in [
             (SettingClass::Refused, "refused on this machine (known not to work):"),

@@ -49,7 +49,7 @@ pub(crate) static ROLLOUT: Section = Section {
     foreign: &[
         ("steps", Called("write `canary: { steps: [5%, 25%], interval: 30m }`")),
         ("approval", Later("releases come in a later version")),
-        ("experiments", Later("releases come in a later version")),
+        ("experiments", Later("experiments with several versions come in a later version")),
     ],
 };
 
@@ -116,12 +116,7 @@ impl Reading<'_, '_> {
                 rollout.bake = bake;
             }
             self.before(&fields, &mut rollout);
-            let is_release = matches!(rollout.strategy, Strategy::Canary { .. } | Strategy::BlueGreen { .. });
-            if !self.machine.releases && (is_release || rollout.analysis.is_some()) {
-                let why =
-                    "releases judged by measurements come in a later version; a change is rolled out by probes alone";
-                self.recorded(path, service.at("rollout"), why);
-            }
+            self.check_contract(&fields, &rollout);
         }
         if let Some(strategy) = strategy {
             rollout.strategy = strategy;

@@ -23,6 +23,7 @@ pub static RULES: &[Rule] = &[
     rule_of("canary-steps", "The steps of a canary grow and lie between 0 % and 100 %."),
     rule_of("comes-later", "A feature that is planned but not there yet is refused, not ignored."),
     rule_of("complex-key", "The keys of a map are text."),
+    rule_of("contract-step", "Nothing promises a way back across a contract step."),
     rule_of("does-not-fit", "What services request at rest fits the machine."),
     rule_of("duplicate-key", "A key stands once in a map."),
     rule_of("empty-file", "A file describes a system."),

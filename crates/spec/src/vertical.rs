@@ -2,6 +2,7 @@
 
 use crate::{
     autoscaling::TARGET,
+    diagnostic::shown,
     node::{At, Node},
     reading::{Fields, Reading},
     section::{Foreign::Called, Section, Shape, key},
@@ -37,8 +38,8 @@ static CONTAINER_POLICY: Section = Section {
         key("minAllowed", Shape::Map(&ALLOWED), "The least request."),
         key("maxAllowed", Shape::Map(&ALLOWED), "The largest request."),
         key("controlledResources", Shape::List(&Shape::Word(&["cpu", "memory"])), "Default: both."),
-        key("controlledValues", Shape::Text, "Requests, or requests and limits."),
-        key("mode", Shape::Text, "Auto or Off."),
+        key("controlledValues", Shape::Word(&["RequestsAndLimits", "RequestsOnly"]), "What would be changed."),
+        key("mode", Shape::Word(&["Auto", "Off"]), "Off: nothing is recommended. Default Auto."),
     ],
     foreign: &[],
 };
@@ -78,7 +79,7 @@ impl Reading<'_, '_> {
             mode_at = node.at;
         }
         if let Some(policy) = fields.get("resourcePolicy").and_then(|node| self.fields(node, &RESOURCE_POLICY, &path)) {
-            self.container_policies(&policy, &path, &mut vertical);
+            self.container_policies(&policy, (service, &path), &mut vertical);
         }
         self.check_owner(&vertical, (mode_at, service.at("verticalAutoscaling")), &path, scaling);
         Some(vertical)
@@ -112,31 +113,71 @@ impl Reading<'_, '_> {
         }
     }
 
-    fn container_policies(&mut self, policy: &Fields<'_>, path: &str, vertical: &mut Vertical) {
+    /// The policies of containers: a replica is one, and has the one of its name, or else that of `*`.
+    fn container_policies(
+        &mut self,
+        policy: &Fields<'_>,
+        (service, path): (&Fields<'_>, &str),
+        vertical: &mut Vertical,
+    ) {
         let Some(list) = policy.get("containerPolicies") else { return };
+        let own = service.path.strip_prefix("services.").unwrap_or(&service.path);
+        let path = format!("{path}.resourcePolicy.containerPolicies");
+        let mut all = Vec::new();
         for item in self.list(list, "[{ containerName: NAME }]") {
-            let Some(one) = self.fields(item, &CONTAINER_POLICY, path) else { continue };
-            for key in ["containerName", "controlledValues", "mode"] {
-                one.get(key).and_then(|node| self.text(node));
-            }
-            match one.get("controlledResources") {
-                Some(list) => vertical.controlled.extend(self.texts(list, "[cpu, memory]")),
-                None => vertical.controlled.extend(["cpu", "memory"].map(str::to_owned)),
-            }
-            if let Some(least) = one.get("minAllowed").and_then(|node| self.fields(node, &ALLOWED, path)) {
-                vertical.cpu_min = least.get("cpu").and_then(|node| self.cpu(node));
-                vertical.memory_min = least.get("memory").and_then(|node| self.bytes(node));
-            }
-            if let Some(most) = one.get("maxAllowed").and_then(|node| self.fields(node, &ALLOWED, path)) {
-                vertical.cpu_max = most.get("cpu").and_then(|node| self.cpu(node));
-                vertical.memory_max = most.get("memory").and_then(|node| self.bytes(node));
-            }
-            let over = vertical.cpu_min.zip(vertical.cpu_max).is_some_and(|(least, most)| least > most)
-                || vertical.memory_min.zip(vertical.memory_max).is_some_and(|(least, most)| least > most);
-            if over {
-                let help = "let `minAllowed` be at most `maxAllowed`";
-                self.refuse("min-over-max", one.at("minAllowed"), "`minAllowed` is above `maxAllowed`", help);
+            let Some(one) = self.fields(item, &CONTAINER_POLICY, &path) else { continue };
+            let name = one.get("containerName").and_then(|node| self.text(node)).unwrap_or_else(|| "*".into());
+            let read = self.container_policy(&one, &path);
+            all.push((name, item.at, read));
+        }
+        let named = |wanted: &str| all.iter().position(|(name, ..)| name == wanted);
+        // A single one is meant for the single container, whatever that is called in a cluster.
+        let place = named(own).or_else(|| named("*")).or_else(|| (all.len() == 1).then_some(0));
+        for (other, (name, at, _)) in all.iter().enumerate() {
+            if Some(other) != place && !(name == "*" && named(own).is_some()) {
+                self.recorded(
+                    path.as_str(),
+                    *at,
+                    format!("a replica is one container, and `{}` is another", shown(name)),
+                );
             }
         }
+        if let Some(place) = place {
+            *vertical = Vertical { mode: vertical.mode, ..all.swap_remove(place).2 };
+        }
+    }
+
+    fn container_policy(&mut self, one: &Fields<'_>, path: &str) -> Vertical {
+        let mut vertical = Vertical::default();
+        if let Some(node) = one.get("mode") {
+            vertical.off = self.word(node, &[("Auto", false), ("Off", true)]).unwrap_or_default();
+        }
+        if let Some(node) = one.get("controlledValues") {
+            self.word(node, &[("RequestsAndLimits", ()), ("RequestsOnly", ())]);
+            self.recorded(path, node.at, "nothing changes requests or limits on this machine");
+        }
+        if let Some(list) = one.get("controlledResources") {
+            for item in self.list(list, "[cpu, memory]") {
+                let word = self.word(item, &[("cpu", "cpu"), ("memory", "memory")]);
+                vertical.controlled.extend(word.map(str::to_owned));
+            }
+        } else {
+            vertical.controlled = ["cpu", "memory"].map(str::to_owned).to_vec();
+        }
+        if let Some(least) = one.get("minAllowed").and_then(|node| self.fields(node, &ALLOWED, path)) {
+            vertical.cpu_min = least.get("cpu").and_then(|node| self.cpu(node));
+            vertical.memory_min = least.get("memory").and_then(|node| self.bytes(node));
+        }
+        if let Some(most) = one.get("maxAllowed").and_then(|node| self.fields(node, &ALLOWED, path)) {
+            vertical.cpu_max = most.get("cpu").and_then(|node| self.cpu(node));
+            vertical.memory_max = most.get("memory").and_then(|node| self.bytes(node));
+        }
+        let over = vertical.cpu_min.zip(vertical.cpu_max).is_some_and(|(least, most)| least > most)
+            || vertical.memory_min.zip(vertical.memory_max).is_some_and(|(least, most)| least > most);
+        if over {
+            let help = "let `minAllowed` be at most `maxAllowed`";
+            self.refuse("min-over-max", one.at("minAllowed"), "`minAllowed` is above `maxAllowed`", help);
+        }
+        vertical
     }
 }

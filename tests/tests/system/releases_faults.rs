@@ -62,9 +62,13 @@ fn rollback_while_rolling() {
     world.down();
 }
 
-/// A file whose versions are prepared by a command.
+/// A file whose versions are prepared by a command, and come in as a canary.
 fn prepared(words: &str, before: &str, more: &str) -> String {
-    version(&format!("{{ canary: {{ steps: [10%], interval: 10m }}, {more} before: {before} }}"), words)
+    prepared_by("canary: { steps: [10%], interval: 10m }", words, before, more)
+}
+
+fn prepared_by(strategy: &str, words: &str, before: &str, more: &str) -> String {
+    version(&format!("{{ {strategy}, {more} before: {before} }}"), words)
         // A watch after the command of a second and a little.
         .replace("periodSeconds: 1 }", "periodSeconds: 1, failureThreshold: 1 }")
 }
@@ -105,10 +109,22 @@ fn rollback_during_migration() {
 #[test]
 fn irreversible_migration() {
     let analysis = "analysis: { errorRate: { max: 5% } },";
-    let world = World::up(&prepared("", "\"true\"", analysis));
+    let file = |words: &str, before: &str| prepared_by("rolling: { maxSurge: 1 }", words, before, analysis);
+    let world = World::up(&file("", "\"true\""));
     let traffic = world.traffic("/", 60.0);
     let contract = "{ command: \"true\", contract: true }";
-    world.release_detached(&prepared(", --fail, \"50\"", contract, analysis));
+    // What keeps the old version to go back to is refused, by `plan` and by `up`; nothing changes.
+    world.write(&prepared(", --fail, \"50\"", contract, analysis));
+    for command in [&["plan"][..], &["up", "--detach"]] {
+        assert!(world.run(command).bad().contains("contract-step"));
+    }
+    // What does not is told before it runs.
+    world.write(&file(", --fail, \"50\"", contract));
+    let plan = world.run(&["plan"]).good();
+    assert!(plan.contains("service web has no way back by itself"), "{plan}");
+    let checked = world.run(&["check"]).good();
+    assert!(checked.contains("contract-step"), "{checked}");
+    world.run(&["release", "--detach"]).good();
     let bound = |status: &Status| {
         releasing(status).and_then(|one| one.paused.as_ref()).is_some_and(|why| why.contains("contract step"))
     };

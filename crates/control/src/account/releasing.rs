@@ -5,7 +5,7 @@ use crate::{
     analysis::Verdict,
     rollout::{self, Decision, Event},
 };
-use plimsoll_model::{Millis, Ratio, rollout::Inconclusive, rollout::Strategy};
+use plimsoll_model::{Millis, rollout::Inconclusive};
 
 pub(super) fn ask(asked: &Rollout) -> (Answer, Decision) {
     let mut memory = asked.memory.clone();
@@ -15,29 +15,22 @@ pub(super) fn ask(asked: &Rollout) -> (Answer, Decision) {
 
 pub(super) fn answer(decision: &Decision) -> Answer {
     let mut acts: Vec<String> = decision.events.iter().map(event).collect();
-    acts.extend(decision.sets.iter().map(|set| format!("{} of {}", set.replicas, short(&set.revision.0))));
-    acts.extend(
-        decision.shares.iter().map(|one| format!("{} of the traffic to {}", one.share, short(&one.revision.0))),
-    );
+    acts.extend(decision.sets.iter().map(|set| format!("{} of {}", set.replicas, set.revision)));
+    acts.extend(decision.shares.iter().map(|one| format!("{} of the traffic to {}", one.share, one.revision)));
     Answer { act: acts.join(", "), why: decision.reason.clone() }
-}
-
-/// As revisions are shown.
-fn short(revision: &str) -> &str {
-    revision.get(..10).unwrap_or(revision)
 }
 
 fn event(event: &Event) -> String {
     match event {
-        Event::Began { revision } => format!("begin {}", short(&revision.0)),
-        Event::Prepared { revision } => format!("go on with {} after its command", short(&revision.0)),
+        Event::Began { revision } => format!("begin {}", revision),
+        Event::Prepared { revision } => format!("go on with {} after its command", revision),
         Event::Reached { share } => format!("give it {share} of the traffic"),
         Event::Paused { why } => format!("pause ({why})"),
         Event::Resumed { by } => format!("go on ({by})"),
-        Event::Promoted { revision } => format!("promote {}", short(&revision.0)),
-        Event::RolledBack { revision, why } => format!("roll {} back ({why})", short(&revision.0)),
-        Event::Withdrawn { revision } => format!("withdraw {}", short(&revision.0)),
-        Event::Forgiven { revision, by } => format!("forgive {} ({by})", short(&revision.0)),
+        Event::Promoted { revision } => format!("promote {}", revision),
+        Event::RolledBack { revision, why } => format!("roll {} back ({why})", revision),
+        Event::Withdrawn { revision } => format!("withdraw {}", revision),
+        Event::Forgiven { revision, by } => format!("forgive {} ({by})", revision),
         Event::DeadlineExceeded => "tell that there is no progress".into(),
         Event::Progressing => "tell that there is progress again".into(),
     }
@@ -46,11 +39,13 @@ fn event(event: &Event) -> String {
 pub(super) fn account(asked: &Rollout) -> Account {
     let Rollout { policy, memory, seen } = asked;
     let (given, decision) = ask(asked);
-    let mut steps = vec![format!("{}; {} replicas are wanted", strategy(&policy.rollout.strategy), policy.replicas)];
-    steps.push(format!("before: {:?}, wanted revision {}", memory.stage, short(&seen.wanted.0)));
+    let mut steps = vec![];
+    if decision.events.is_empty() {
+        steps.push(policy.in_words());
+    }
+    steps.push(format!("before: {:?}, wanted revision {}", memory.stage, seen.wanted));
     for span in &seen.spans {
         for (revision, counts) in span {
-            let revision = short(&revision.0);
             steps.push(format!("{revision} gave {} answers, {} of them failed", counts.requests, counts.errors));
         }
     }
@@ -72,20 +67,6 @@ pub(super) fn account(asked: &Rollout) -> Account {
     }
     steps.push(format!("{}: {}", given.why, given.act));
     Account { steps, otherwise: otherwise(asked, &given) }
-}
-
-fn strategy(strategy: &Strategy) -> String {
-    match strategy {
-        Strategy::Rolling { max_surge, max_unavailable } => {
-            format!("rolling, maxSurge {max_surge:?}, maxUnavailable {max_unavailable:?}")
-        }
-        Strategy::Recreate => "recreate".into(),
-        Strategy::BlueGreen { keep } => format!("blueGreen, the old set is kept for {keep}"),
-        Strategy::Canary { steps, interval } => {
-            let steps: Vec<String> = steps.iter().map(Ratio::to_string).collect();
-            format!("canary by {}, at least {interval} each", steps.join(", "))
-        }
-    }
 }
 
 fn otherwise(asked: &Rollout, given: &Answer) -> Vec<String> {

@@ -10,7 +10,6 @@
 //! Invariant: it only ever raises the floor: without knowledge it is 0, and the caller keeps it within its bounds.
 //! Invariant: a time that nobody watched is a gap, not an idle time: it takes no part in any median.
 
-use super::trail::Trail;
 use plimsoll_model::{Instant, Millis, autoscaling::Prediction as Policy};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -69,8 +68,6 @@ pub struct Seen {
     pub at: Instant,
     /// Replicas that load asked for since the last time (see `Decision::needed` of the owner). None: nobody looked.
     pub needed: Option<u32>,
-    /// Whether the arithmetic is wanted.
-    pub explain: bool,
 }
 
 /// What is foreseen.
@@ -80,8 +77,6 @@ pub struct Decision {
     pub floor: u32,
     /// A slot that is over now, to be written down.
     pub over: Option<Slot>,
-    /// The arithmetic, when it was asked for.
-    pub steps: Vec<String>,
     /// When the answer may be another one though nothing is seen.
     pub again_at: Instant,
 }
@@ -101,15 +96,10 @@ pub fn decide(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
         let known = memory.current.map_or(0, |slot| slot.peak);
         memory.current = Some(Slot { index, peak: needed.max(known) });
     }
-    let mut trail = Trail::new(seen.explain);
     let last = slot_of(seen.at.after(policy.ahead));
     let expected = (index..=last).filter_map(|slot| expected(policy, memory, slot, index));
     let floor = expected.max().unwrap_or(0);
-    trail.add(|| match floor {
-        0 => format!("prediction: nothing is expected from former weeks within {}", policy.ahead),
-        _ => format!("prediction: former weeks had up to {floor} within {} of this hour", policy.ahead),
-    });
-    Decision { floor, over, steps: trail.into_lines(), again_at: next_slot(seen.at, policy.ahead) }
+    Decision { floor, over, again_at: next_slot(seen.at, policy.ahead) }
 }
 
 /// What former weeks, or else former days, had at the time of a slot.
@@ -159,7 +149,7 @@ mod tests {
     #[track_caller]
     fn check(peaks: &[(u32, u32)], want: u32) {
         let policy = Policy { weeks: 4, ahead: Millis::from_secs(600) };
-        let seen = Seen { at: at(START), needed: None, explain: true };
+        let seen = Seen { at: at(START), needed: None };
         assert_eq!(decide(&policy, &mut remembered(peaks), &seen).floor, want);
     }
 
@@ -185,7 +175,7 @@ mod tests {
     fn what_comes_soon_counts_already() {
         let policy = Policy { weeks: 4, ahead: Millis::from_secs(600) };
         let mut memory = remembered(&[(START + 1 - WEEK, 7), (START + 1 - 2 * WEEK, 7)]);
-        let seen = |us: u64| Seen { at: Instant(at(START).0 + us), needed: None, explain: false };
+        let seen = |us: u64| Seen { at: Instant(at(START).0 + us), needed: None };
         let early = decide(&policy, &mut memory, &seen(0));
         assert_eq!((early.floor, early.again_at), (0, Instant(at(START).0 + 300_000_000)));
         assert_eq!(decide(&policy, &mut memory, &seen(300_000_000)).floor, 7);
@@ -195,10 +185,10 @@ mod tests {
     fn a_slot_is_told_once_with_its_peak() {
         let (policy, mut memory) = (Policy::default(), Memory::default());
         for needed in [2, 5, 3] {
-            let seen = Seen { at: at(START), needed: Some(needed), explain: false };
+            let seen = Seen { at: at(START), needed: Some(needed) };
             assert_eq!(decide(&policy, &mut memory, &seen).over, None);
         }
-        let seen = Seen { at: at(START + 1), needed: Some(1), explain: false };
+        let seen = Seen { at: at(START + 1), needed: Some(1) };
         assert_eq!(decide(&policy, &mut memory, &seen).over, Some(Slot { index: START, peak: 5 }));
         assert_eq!(decide(&policy, &mut memory, &seen).over, None);
     }

@@ -24,7 +24,7 @@ impl From<&model::Autoscaling> for service::Policy {
             ..traffic::Policy::default()
         });
         // `spec` has checked them; a zone that this machine does not know (any more) leaves the usual bounds.
-        let schedules = own.schedules.iter().filter_map(|one| Schedule::try_new(one.clone()).ok()).collect();
+        let schedules = own.schedules.iter().filter_map(|one| Schedule::read(one.clone())).collect();
         Self { min_replicas: own.min_replicas, max_replicas: own.max_replicas, hpa, traffic, schedules }
     }
 }

@@ -194,12 +194,12 @@ pub(super) fn step(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: 
     match (memory.stage, memory.target.clone()) {
         (Stage::Settled, _) => false,
         (Stage::Baking { since }, _) => {
-            let over = since.after(policy.bake) <= at;
+            let over = since.after(policy.bake()) <= at;
             if over {
                 end(memory);
                 memory.previous = None;
             } else {
-                wake(decision, since.after(policy.bake));
+                wake(decision, since.after(policy.bake()));
             }
             over
         }
@@ -221,8 +221,12 @@ fn go(
     let held = memory.paused.is_some();
     match stage {
         Stage::Replacing if memory.sets.complete => {
-            promote(memory, Some((policy.bake, at)), decision);
+            promote(memory, Some((policy.bake(), at)), decision);
             true
+        }
+        // A command that has ended has ended, also while a person holds the release: it is run once.
+        Stage::Preparing { done: None } if seen.prepared.as_ref().is_some_and(|ended| ended.revision == *target) => {
+            prepare(policy, memory, seen, (None, target, decision))
         }
         _ if held || (at_soak(stage) && lacks(policy, memory, there)) => false,
         Stage::Preparing { done } => prepare(policy, memory, seen, (done, target, decision)),
@@ -256,7 +260,7 @@ fn go(
             soak(policy, memory, (at, since.after(interval)), decision)
         }
         Stage::Finishing if there >= policy.replicas => {
-            promote(memory, Some((policy.bake, at)), decision);
+            promote(memory, Some((policy.bake(), at)), decision);
             true
         }
         _ => false,
@@ -303,7 +307,7 @@ fn soak(policy: &Policy, memory: &mut Memory, (at, until): (Instant, Instant), d
     }
     match memory.stage {
         Stage::Canary { step, .. } => memory.stage = Stage::Canary { step: step + 1, since: None },
-        _ => promote(memory, Some((policy.bake, at)), decision),
+        _ => promote(memory, Some((policy.bake(), at)), decision),
     }
     true
 }

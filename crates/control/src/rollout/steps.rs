@@ -11,7 +11,7 @@ pub(super) fn of(
     seen: &Seen,
     judged: Vec<String>,
 ) -> Vec<String> {
-    let mut steps = vec![format!("{}, {} replicas wanted", strategy(policy), policy.replicas)];
+    let mut steps = vec![policy.in_words()];
     let mut revisions = Vec::new();
     let named = [&before.stable, &before.target, &after.stable, &after.target];
     for revision in named.into_iter().flatten() {
@@ -34,6 +34,14 @@ pub(super) fn of(
         steps.push(format!("{} → {}", stage(before.stage), stage(after.stage)));
     }
     steps
+}
+
+impl Policy {
+    /// The strategy and the number, for a person.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        format!("{}, {} replicas wanted", strategy(self), self.replicas)
+    }
 }
 
 fn strategy(policy: &Policy) -> String {

@@ -113,14 +113,15 @@ pub struct Decision {
 pub fn decide(memory: &mut Memory, seen: &Seen) -> Decision {
     memory.chosen.retain(|name, chosen| seen.services.get(name).is_some_and(|one| one.wanted == chosen.instead_of));
     gather(memory, seen);
-    let forgiven = |undone: &mut Undone| seen.services.get(&undone.service).is_none_or(|one| one.sent_back.is_none());
-    if memory.undone.take_if(forgiven).is_some() {
+    let undone = memory.undone.as_ref();
+    if undone.is_some_and(|undone| sent_back(memory, seen, &undone.service).is_none()) {
+        memory.undone = None;
         memory.number += 1;
     }
     let mut decision = Decision::default();
     if memory.undone.is_none() {
         memory.undone = memory.members.keys().find_map(|name| {
-            let why = seen.services.get(name)?.sent_back.clone()?;
+            let why = sent_back(memory, seen, name)?.clone();
             Some(Undone { service: name.clone(), why })
         });
         decision.undone = memory.undone.clone().filter(|_| memory.members.len() > 1);
@@ -133,16 +134,26 @@ pub fn decide(memory: &mut Memory, seen: &Seen) -> Decision {
 #[must_use]
 pub fn is_at_rest(memory: &Memory, seen: &Seen) -> bool {
     seen.services.iter().all(|(name, one)| {
-        let is_there = one.stable.as_ref() == Some(&aim(memory, name, one));
-        let member = memory.members.get(name).filter(|_| memory.undone.is_some());
+        let aim = aim(memory, name, one);
+        let is_there = one.stable.as_ref() == Some(&aim);
+        // What a person chose since is not there because something else went back.
+        let member = memory.members.get(name).filter(|member| memory.undone.is_some() && member.revision == aim);
         let is_back = member.is_some_and(|member| is_back(member, one));
-        !one.under_way && ((one.stable.is_some() && (is_there || is_back)) || one.sent_back.is_some())
+        let is_held = sent_back(memory, seen, name).is_some();
+        !one.under_way && ((one.stable.is_some() && (is_there || is_back)) || is_held)
     })
 }
 
 /// What a service is to run in the end, were it alone.
 fn aim(memory: &Memory, name: &str, one: &ServiceSeen) -> RevisionId {
     memory.chosen.get(name).map_or_else(|| one.wanted.clone(), |chosen| chosen.revision.clone())
+}
+
+/// Why what a service is to run was sent back; `None`: it wasn't. A person who chose another version has no use for the
+/// file's.
+fn sent_back<'s>(memory: &Memory, seen: &'s Seen, name: &str) -> Option<&'s String> {
+    let one = seen.services.get(name)?;
+    one.sent_back.as_ref().filter(|_| aim(memory, name, one) == one.wanted)
 }
 
 /// Finds out which services change now. A new one among them begins another change, without those that are done or were
@@ -157,7 +168,7 @@ fn gather(memory: &mut Memory, seen: &Seen) {
         match memory.members.get(name) {
             Some(member) if member.revision == revision => {}
             _ if revision == *stable => withdrawn.push(name.clone()),
-            _ if one.sent_back.is_some() && !memory.chosen.contains_key(name) => {}
+            _ if sent_back(memory, seen, name).is_some() => {}
             _ => {
                 new.insert(name.clone(), Member { revision, former: stable.clone() });
             }
@@ -169,10 +180,12 @@ fn gather(memory: &mut Memory, seen: &Seen) {
     if new.is_empty() {
         return;
     }
-    let over = |name: &String, member: &Member| {
-        seen.services.get(name).is_none_or(|one| is_done(member, one) || one.sent_back.is_some())
+    let over = |name: &String| {
+        let member = memory.members.get(name).zip(seen.services.get(name));
+        member.is_none_or(|(member, one)| is_done(member, one)) || sent_back(memory, seen, name).is_some()
     };
-    memory.members.retain(|name, member| !over(name, member));
+    let over: BTreeSet<String> = memory.members.keys().filter(|name| over(name)).cloned().collect();
+    memory.members.retain(|name, _| !over.contains(name));
     memory.members.extend(new);
     memory.undone = None;
     memory.number += 1;

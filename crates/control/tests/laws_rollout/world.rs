@@ -44,9 +44,9 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(strategy: How, replicas: u32) -> Self {
-        let rollout = Rollout { strategy, ..Rollout::default() };
+        let rollout = Rollout { strategy, bake: Millis(0), ..Rollout::default() };
         let mut world = Self {
-            policy: Policy { replicas, rollout, bake: Millis(0), watch: Millis(500) },
+            policy: Policy { replicas, rollout, watch: Millis(500) },
             memory: Memory::default(),
             at: Instant(1_800_000_000_000_000),
             wanted: revision("one"),

@@ -74,16 +74,17 @@ impl Scaler {
     }
 
     /// The policy of the file, made anew only when the file says something else.
-    fn policy(&mut self, own: &Autoscaling, takes_requests: bool) -> Rc<Here> {
-        match &self.policy {
+    fn policy(&mut self, service: &Service) -> Option<Rc<Here>> {
+        let own = service.autoscaling.as_ref()?;
+        Some(match &self.policy {
             Some((former, here)) if former == own => here.clone(),
             _ => {
-                let written = own.on_a_machine(takes_requests);
+                let written = account::scaling_on_a_machine(service)?;
                 let here = Rc::new(Here { policy: Policy::from(&written), written });
                 self.policy = Some((own.clone(), here.clone()));
                 here
             }
-        }
+        })
     }
 }
 
@@ -113,7 +114,7 @@ impl Engine {
         let Some(service) = self.accepted_service(name) else { return };
         let Some(own) = &service.autoscaling else { return };
         let mut scaler = self.scalers.remove(name).unwrap_or_else(|| self.remembered_scaler(name));
-        let here = scaler.policy(own, service.port.is_some());
+        let Some(here) = scaler.policy(&service) else { return };
         let policy = &here.policy;
         let current = self.wanted_replicas(name, &service);
         let foreseen = self.foresee(&mut scaler, name, own, now);
@@ -121,7 +122,9 @@ impl Engine {
         seen.predicted = foreseen.as_ref().map_or(0, |foreseen| foreseen.floor);
         let before = scaler.memory.clone();
         let decision = autoscale::decide(policy, &mut scaler.memory, &seen);
-        scaler.needed = scaler.needed.max(decision.needed);
+        if own.prediction.is_some() {
+            scaler.needed = scaler.needed.max(decision.needed);
+        }
         let marks = [
             uses_processor(policy).then_some(scaler.marks.due),
             uses_requests(policy).then_some(scaler.requests.due),
@@ -161,7 +164,7 @@ impl Engine {
         now: Instant,
     ) -> Option<prediction::Decision> {
         let policy = own.prediction.as_ref()?;
-        let seen = prediction::Seen { at: now, needed: scaler.needed.take(), explain: false };
+        let seen = prediction::Seen { at: now, needed: scaler.needed.take() };
         let decision = prediction::decide(policy, &mut scaler.demand, &seen);
         if let Some(slot) = decision.over {
             self.record.note(Entry::Demand { service: name.into(), slot });

@@ -108,8 +108,9 @@ impl Engine {
 
     /// What an engine that leaves would interrupt, and could not go on with as well.
     fn critical_steps(&self) -> Vec<String> {
-        let forming = self.stores.iter().filter(|(_, state)| matches!(state.phase, "Preparing" | "Forming"));
-        forming.map(|(name, state)| format!("the store {name} is {}", state.phase.to_lowercase())).collect()
+        let forming = self.stores.iter().map(|(name, state)| (name.as_str(), state.phase));
+        let preparing = self.releases.iter().filter(|(_, release)| release.preparing.is_some());
+        upgrade::critical(forming, preparing.map(|(name, _)| name.as_str()))
     }
 
     /// Goes on with an upgrade, if there is one.
