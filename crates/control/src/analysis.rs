@@ -1,5 +1,7 @@
 //! Whether a new version is as good as the old one, by what both did in the same minutes.
 //!
+//! Ends: a version whose replicas end by themselves (a crash, or killed for want of memory) while those of the old one do
+//! not is worse, though every request is answered: the gateway tries what was in flight again elsewhere.
 //! Errors: a sequential test ([`evidence`]), which may be looked at after every sample and still aborts a good version
 //! with a chance of at most 1 − confidence. Latency: Mann-Whitney with a tolerance ([`latency`]).
 //!
@@ -29,6 +31,9 @@ pub struct Policy {
     pub deviations: f64,
     /// Fewer requests of the new version than this say nothing.
     pub requests_min: u64,
+    /// So many replicas of the new version that end by themselves, and more than of the old one, abort it. One alone may
+    /// be chance.
+    pub ends: u64,
 }
 
 impl Policy {
@@ -42,6 +47,7 @@ impl Policy {
             certainty: 1000.0,
             deviations: 4.0,
             requests_min: 100,
+            ends: 2,
         }
     }
 
@@ -63,6 +69,9 @@ pub struct Counts {
     pub errors: u64,
     /// How long the answers took.
     pub latencies: Latencies,
+    /// Replicas that ended by themselves, although they were to serve.
+    #[serde(default)]
+    pub ends: u64,
 }
 
 impl Counts {
@@ -73,6 +82,7 @@ impl Counts {
     fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
         self.errors += other.errors;
+        self.ends += other.ends;
         self.latencies.merge(&other.latencies);
     }
 }
@@ -97,6 +107,9 @@ pub struct Memory {
     failing: Evidence,
     /// More than 5 in 100 answers take longer than they may.
     slow: Evidence,
+    /// Replicas that ended by themselves: of the new version, of the old one.
+    #[serde(default)]
+    ends: (u64, u64),
 }
 
 impl Memory {
@@ -112,6 +125,7 @@ impl Memory {
             let longer = new.latencies.longer_than(most.0 * 1000);
             evidence::exceed(&mut self.slow, 0.05, (longer, new.latencies.count() - longer));
         }
+        self.ends = (self.ends.0 + new.ends, self.ends.1 + old.ends);
         self.seen.new.merge(new);
         self.seen.old.merge(old);
     }
@@ -144,6 +158,12 @@ pub enum Verdict {
 pub fn judge(policy: &Policy, memory: &Memory) -> Verdict {
     let Sample { new, old } = &memory.seen;
     let (mine, theirs) = (new.rate(), old.rate());
+    if memory.ends.0 >= policy.ends && memory.ends.0 > memory.ends.1 {
+        let (mine, theirs) = memory.ends;
+        return Verdict::Fail(format!(
+            "its replicas ended by themselves {mine} times, those of the old version {theirs}"
+        ));
+    }
     let compared = format!(
         "{} of {} requests failed, {} of {} on the old version",
         new.errors, new.requests, old.errors, old.requests
@@ -194,6 +214,12 @@ pub fn steps(policy: &Policy, memory: &Memory) -> Vec<String> {
     };
     let certainty = policy.certainty;
     let mut steps = vec![counted("new version", new), counted("old version", old)];
+    if memory.ends != (0, 0) {
+        let ((mine, theirs), most) = (memory.ends, policy.ends);
+        steps.push(format!(
+            "replicas ended by themselves: {mine} of the new version, {theirs} of the old; {most} decide"
+        ));
+    }
     steps.push(format!(
         "fails more often than the old version: odds {:.2} to 1, {certainty} decide",
         memory.worse.ratio()

@@ -181,6 +181,29 @@ fn what_both_do_is_not_held_against_the_new_one() {
 }
 
 #[test]
+fn a_version_whose_replicas_end_by_themselves_is_aborted_though_every_request_is_answered() {
+    // Ends of the new and of the old version in ten spans of requests without an error.
+    #[track_caller]
+    fn check(new: u64, old: u64, fails: bool) {
+        let (policy, mut memory) = (limits(), Memory::default());
+        for span in 0..10 {
+            let counts = |ends| Counts { requests: 100, ends: u64::from(span < ends), ..Counts::default() };
+            memory.take(&policy, &Sample { new: counts(new), old: counts(old) });
+            // What speaks against it is kept from step to step.
+            memory.turn();
+        }
+        let verdict = judge(&policy, &memory);
+        assert_eq!(matches!(verdict, Verdict::Fail(_)), fails, "{new} and {old}: {verdict:?}");
+    }
+    check(0, 0, false);
+    check(1, 0, false);
+    check(2, 0, true);
+    check(2, 2, false);
+    check(2, 5, false);
+    check(5, 2, true);
+}
+
+#[test]
 fn without_enough_requests_it_never_passes() {
     let pool = Pool::new();
     let (policy, mut memory, mut draws) = (limits(), Memory::default(), Draws(1));

@@ -1,8 +1,8 @@
 //! A service for tests: a small HTTP server that behaves well, or misbehaves as its words and requests say.
 //!
 //! Words: `--ignore-term`, `--idle MS` (closes connections that are idle for so long), `--slow MS` (each answer), `--late MS`
-//! (listens only then), `--fail PERCENT` (so many answers are 500, evenly spread, but not those of `/ready`), `--quiet`, and
-//! those of `work.rs`; or instead of serving: `crash`, `flood`, `once`, `daemon`, `linger`, `spin`.
+//! (listens only then), `--fail PERCENT` (so many answers are 500, evenly spread, but not those of `/ready`), `--leak MB`
+//! (each of those answers keeps so much memory), `--quiet`, and those of `work.rs`; or instead of serving: `crash`, `flood`, `once`, `daemon`, `linger`, `spin`.
 
 mod work;
 
@@ -34,6 +34,7 @@ struct App {
     unready: AtomicBool,
     slow_ms: AtomicU64,
     fail_percent: u64,
+    leak_mb: u64,
     answered: AtomicU64,
     open: AtomicU64,
     work: work::Work,
@@ -106,6 +107,7 @@ fn serve(words: &[String]) -> ExitCode {
         slow_ms: AtomicU64::new(number_after(words, "--slow").unwrap_or(0)),
         work: work::Work::new(words),
         fail_percent: number_after(words, "--fail").or_else(fails_by_environment).unwrap_or(0),
+        leak_mb: number_after(words, "--leak").unwrap_or(0),
         ..App::default()
     });
     thread::sleep(Duration::from_millis(number_after(words, "--late").unwrap_or(0)));
@@ -227,6 +229,7 @@ impl App {
             "/ready" if self.unready.load(SeqCst) => return Some((503, "not ready".into())),
             "/ready" => {}
             _ if self.fails() => return Some((500, "as asked".into())),
+            _ if self.leak_mb > 0 => self.grow(self.leak_mb),
             "/get-unready" => self.unready.store(true, SeqCst),
             "/get-ready" => self.unready.store(false, SeqCst),
             "/slow" => thread::sleep(Duration::from_millis(number)),

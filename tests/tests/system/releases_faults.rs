@@ -19,6 +19,32 @@ fn assert_bounds(status: &Status) {
     assert!(there <= 4 && ready >= 3, "{there} run and {ready} are ready: {replicas:?}");
 }
 
+/// Fault 64, the memory leak: nobody sees an error, for what was in flight is tried again, and yet it is sent back.
+#[test]
+fn a_canary_that_leaks() {
+    let rollout = "{ canary: { steps: [50%], interval: 10m }, analysis: { errorRate: { max: 5% } } }";
+    let limited = |words: &str| {
+        version(rollout, words).replace("replicas: 3", "replicas: 3\n    resources: { limits: { memory: 64Mi } }")
+    };
+    let world = World::up(&limited(""));
+    let status = world.settle();
+    let good = status.services["web"].revision.0.clone();
+    let unenforced = &status.services["web"].replicas[0].unenforced;
+    if unenforced.iter().any(|what| what.contains("memory")) {
+        eprintln!("skipped: memory limits can't be enforced here: {unenforced:?}");
+        return world.down();
+    }
+    let traffic = world.traffic("/", 60.0);
+    traffic.more(&world, 20);
+    world.write(&limited(", --leak, \"4\""));
+    let ran = world.run(&["release"]);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("was sent back: its replicas ended by themselves"), "{}{}", ran.out, ran.err);
+    world.until_only(&good);
+    traffic.end_without_failure(&world, "a canary of 50 % that leaks until the kernel kills it");
+    world.down();
+}
+
 #[test]
 fn rolling_1000_times() {
     let world = World::up(&version(ROLLING, ""));

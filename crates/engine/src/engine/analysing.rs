@@ -1,7 +1,8 @@
-//! What gateways saw of each version of a service that is being released.
+//! What is held for or against each version of a service that is being released: what gateways saw, and what ended.
 
-use super::Engine;
+use super::{Engine, releasing::Release};
 use plimsoll_control::analysis::Counts;
+use plimsoll_journal::entry::AcceptedSystem;
 use plimsoll_model::{ReplicaId, RevisionId};
 use plimsoll_wire::gateway::{BUCKETS_US, ReplicaFigures};
 use std::collections::BTreeMap;
@@ -12,9 +13,7 @@ impl Engine {
         let Some(accepted) = &self.record.remembered.accepted else { return };
         let Some((figures, former, _)) = self.gateways.last_span(gateway) else { return };
         for (name, release) in &mut self.releases {
-            let service = accepted.system.services.get(name);
-            let analysed = service.is_some_and(|service| service.rollout.analysis.is_some());
-            if !analysed || !release.memory.is_judging() {
+            if !is_judged(accepted, name, release) {
                 continue;
             }
             let mut span: BTreeMap<RevisionId, Counts> = BTreeMap::new();
@@ -30,14 +29,29 @@ impl Engine {
         }
     }
 
+    /// Keeps that a replica ended by itself, for a release that is judged.
+    pub(super) fn sample_end(&mut self, id: &ReplicaId) {
+        let Some(accepted) = &self.record.remembered.accepted else { return };
+        let (Some(replica), Some(release)) = (self.replicas.get(id), self.releases.get_mut(&id.service)) else {
+            return;
+        };
+        if is_judged(accepted, &id.service, release) {
+            let counts = Counts { ends: 1, ..Counts::default() };
+            release.spans.push(BTreeMap::from([(replica.revision.clone(), counts)]));
+        }
+    }
+
     /// Whether a release waits for what gateways see.
     pub(super) fn releases_by_traffic(&self) -> bool {
         let Some(accepted) = &self.record.remembered.accepted else { return false };
-        self.releases.iter().any(|(name, release)| {
-            let service = accepted.system.services.get(name);
-            release.memory.is_judging() && service.is_some_and(|service| service.rollout.analysis.is_some())
-        })
+        self.releases.iter().any(|(name, release)| is_judged(accepted, name, release))
     }
+}
+
+/// Whether what happens now to the versions of this service counts for or against the new one.
+fn is_judged(accepted: &AcceptedSystem, name: &str, release: &Release) -> bool {
+    let service = accepted.system.services.get(name);
+    release.memory.is_judging() && service.is_some_and(|service| service.rollout.analysis.is_some())
 }
 
 /// Adds what a replica did between two answers of a gateway.
