@@ -11,6 +11,7 @@
 //! Invariant: deciding again at the same instant, with nothing new seen, changes nothing and tells nothing.
 
 mod advance;
+mod audience;
 mod back;
 mod layout;
 mod memory;
@@ -139,6 +140,9 @@ pub enum Event {
     Reached {
         /// How much.
         share: Ratio,
+        /// Which requests it has, where no share of all says so.
+        #[serde(default)]
+        whom: Option<String>,
     },
     /// It waits for a person.
     Paused {
@@ -187,6 +191,9 @@ pub struct Decision {
     pub sets: Vec<SetWanted>,
     /// Who gets how much. Empty: every replica that serves is a full one.
     pub shares: Vec<Share>,
+    /// The version that comes in as a canary, while both can serve: from its first step on it is shown to whom its audience
+    /// says. Beside its share: a canary that requests have to match has no share by chance.
+    pub canary: Option<RevisionId>,
     /// The `before` command of this revision is to be run; asked again and again until it has ended.
     pub prepare: Option<RevisionId>,
     /// What happened now; empty when nothing did.

@@ -5,9 +5,14 @@
 use crate::rollout::Share;
 use plimsoll_model::{
     ReplicaId, RevisionId, System,
+    audience::{Audience, Canary},
+    rollout::Strategy,
     route::{Backend, Endpoint, Host, Path},
 };
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 /// A replica that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +52,8 @@ pub fn hosts(system: &System) -> Vec<Host> {
 /// not among the `shares` gets none. Empty `shares`: every replica is a full one, and nothing is answered.
 ///
 /// Invariant: the order of the shares of single replicas is that of their weights.
+/// Invariant: no two revisions have the same weight above 1: replicas of one weight give way to each other when one of them
+/// is busier, and the shares of two versions would mix.
 #[must_use]
 pub fn weights(shares: &[Share], replicas: &[Replica]) -> BTreeMap<RevisionId, u16> {
     let serving = |revision: &RevisionId| {
@@ -63,32 +70,60 @@ pub fn weights(shares: &[Share], replicas: &[Replica]) -> BTreeMap<RevisionId, u
         u16::try_from(exact).unwrap_or(1000).clamp(u16::from(share > 0), 1000)
     };
     let all = replicas.iter().map(|one| (one.revision.clone(), 0));
-    let named = parts.iter().map(|(revision, share, serving)| ((*revision).clone(), weight(*share, *serving)));
-    all.chain(named).collect()
+    let mut weights: BTreeMap<RevisionId, u16> = all.collect();
+    let mut taken = BTreeSet::new();
+    for (revision, share, serving) in parts {
+        let mut own = weight(share, serving);
+        // A thousandth beside its share is less than what mixing costs.
+        while own > 1 && !taken.insert(own) {
+            own -= 1;
+        }
+        weights.insert(revision.clone(), own);
+    }
+    weights
 }
 
-/// Every service that takes requests, with the replicas that run; `shares` by service, as its release decided.
+/// How a release divides the traffic of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Split {
+    /// Who gets how much by chance; see [`weights`].
+    pub shares: Vec<Share>,
+    /// The version that is shown to the canary's audience.
+    pub canary: Option<RevisionId>,
+}
+
+/// Every service that takes requests, with the replicas that run; `splits` by service, as its release decided.
 #[must_use]
 pub fn backends(
     system: &System,
     replicas: &BTreeMap<&str, Vec<Replica>>,
-    shares: &BTreeMap<String, Vec<Share>>,
+    splits: &BTreeMap<String, Split>,
 ) -> BTreeMap<String, Backend> {
     let with_port = system.services.iter().filter(|(_, service)| service.port.is_some());
     with_port
         .map(|(name, service)| {
             let here = replicas.get(name.as_str()).map_or(&[][..], Vec::as_slice);
-            let weights = shares.get(name).map(|shares| weights(shares, here)).unwrap_or_default();
+            let split = splits.get(name);
+            let weights = split.map(|split| weights(&split.shares, here)).unwrap_or_default();
             let backend = Backend {
                 replicas: here.iter().map(|replica| endpoint(replica, &weights)).collect(),
                 protocol: service.protocol,
                 limits: service.limits.clone(),
                 sticky: service.sticky.clone(),
                 resilience: service.resilience.clone(),
+                canary: split.and_then(|split| canary(&service.rollout.strategy, split)),
             };
             (name.clone(), backend)
         })
         .collect()
+}
+
+/// What a gateway has to know of a canary; nothing where weights say it all.
+fn canary(strategy: &Strategy, split: &Split) -> Option<Canary> {
+    let Strategy::Canary { audience, .. } = strategy else { return None };
+    let revision = split.canary.clone().filter(|_| *audience != Audience::default())?;
+    let share = split.shares.iter().find(|one| one.revision == revision)?.share;
+    Some(Canary { revision, share, audience: audience.clone() })
 }
 
 fn endpoint(replica: &Replica, weights: &BTreeMap<RevisionId, u16>) -> Endpoint {
@@ -105,7 +140,7 @@ fn endpoint(replica: &Replica, weights: &BTreeMap<RevisionId, u16>) -> Endpoint 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plimsoll_model::{Ratio, Service, system::IngressHost};
+    use plimsoll_model::{Millis, Ratio, Service, system::IngressHost};
 
     /// Shares in parts per million by revision, serving replicas of each; the weights that each gets.
     #[track_caller]
@@ -134,11 +169,35 @@ mod tests {
     }
 
     #[test]
+    fn versions_never_have_the_same_weight() {
+        check(&[("old", 750_000, 3), ("new", 250_000, 1)], &[("old", 1000), ("new", 999)]);
+        check(&[("old", 500_000, 2), ("new", 500_000, 2)], &[("old", 1000), ("new", 999)]);
+    }
+
+    #[test]
     fn no_share_is_no_weight_and_a_small_one_is_some() {
         check(&[("old", 1_000_000, 3), ("new", 0, 3)], &[("old", 1000), ("new", 0)]);
         check(&[("old", 999_999, 1), ("new", 1, 50)], &[("old", 1000), ("new", 1)]);
         check(&[], &[]);
         check(&[("old", 0, 3), ("new", 0, 3)], &[]);
+    }
+
+    #[test]
+    fn gateways_are_told_of_a_canary_that_has_an_audience() {
+        let split = |canary: Option<&str>| {
+            let share = |name: &str, share| Share { revision: RevisionId(name.into()), share };
+            let shares = vec![share("old", Ratio::percent(90)), share("new", Ratio::percent(10))];
+            Split { shares, canary: canary.map(|name| RevisionId(name.into())) }
+        };
+        let strategy = |mirror| {
+            let audience = Audience { mirror, ..Audience::default() };
+            Strategy::Canary { steps: vec![Ratio::percent(10)], interval: Millis(0), audience }
+        };
+        let told = canary(&strategy(Ratio::percent(5)), &split(Some("new"))).unwrap();
+        assert_eq!((told.revision.0.as_str(), told.share), ("new", Ratio::percent(10)));
+        assert_eq!(canary(&strategy(Ratio(0)), &split(Some("new"))), None);
+        assert_eq!(canary(&strategy(Ratio::percent(5)), &split(None)), None);
+        assert_eq!(canary(&Strategy::Recreate, &split(Some("new"))), None);
     }
 
     #[test]

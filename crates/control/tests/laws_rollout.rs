@@ -8,7 +8,10 @@ mod world;
 use plimsoll_control::reconcile::Phase;
 use plimsoll_control::rollout::{Event, Prepared, Stage, Wish};
 use plimsoll_model::rollout::{Inconclusive, Strategy as How};
-use plimsoll_model::{Amount, Instant, Millis, Ratio};
+use plimsoll_model::{
+    Amount, Instant, Millis, Ratio,
+    audience::{Audience, Match},
+};
 use proptest::{prelude::*, test_runner::RngSeed};
 use world::{Nature, WELL, World, revision};
 
@@ -17,7 +20,11 @@ fn rolling() -> How {
 }
 
 fn canary() -> How {
-    How::Canary { steps: [5, 25, 50].map(Ratio::percent).to_vec(), interval: Millis::from_secs(10) }
+    seen_by(Audience::default())
+}
+
+fn seen_by(audience: Audience) -> How {
+    How::Canary { steps: [5, 25, 50].map(Ratio::percent).to_vec(), interval: Millis::from_secs(10), audience }
 }
 
 fn blue_green() -> How {
@@ -55,6 +62,26 @@ fn a_canary_soaks_at_each_step_and_grows_only() {
         assert!(pair[1].0.since(pair[0].0) >= Millis::from_secs(10));
     }
     assert!(world.promoted());
+    world.runs_only("two");
+}
+
+#[test]
+fn a_canary_that_requests_have_to_match_has_nothing_by_chance_until_it_is_promoted() {
+    let matches = Some(Match { header: [("x-beta".to_owned(), "true".to_owned())].into() });
+    let mut world = World::new(seen_by(Audience { matches, ..Audience::default() }), 4);
+    world.release("two", WELL);
+    let mut shown = false;
+    for _ in 0..600 {
+        world.tick();
+        if world.memory.target.is_some() {
+            assert_eq!(world.share("two"), 0);
+        }
+        // From the first step on, and only while it comes in.
+        let is_at_step = world.last.events.iter().any(|event| matches!(event, Event::Reached { whom: Some(_), .. }));
+        shown |= is_at_step;
+        assert_eq!(world.last.canary.is_some(), shown && world.memory.target.is_some(), "{:?}", world.last);
+    }
+    assert!(shown && world.promoted());
     world.runs_only("two");
 }
 
@@ -328,6 +355,7 @@ fn any_strategy() -> impl Strategy<Value = How> {
         (prop::collection::btree_set(1..100_u64, 0..4), 0..6_u64).prop_map(|(steps, interval)| How::Canary {
             steps: steps.into_iter().map(Ratio::percent).collect(),
             interval: Millis::from_secs(interval),
+            audience: Audience::default(),
         }),
     ]
 }

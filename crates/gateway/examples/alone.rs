@@ -80,6 +80,7 @@ fn table(backends: &[String]) -> RouteTable {
         limits: Limits::default(),
         sticky: None,
         resilience: Resilience::default(),
+        canary: None,
     };
     let paths =
         ["/", "/api", "/static"].map(|prefix| Path { prefix: prefix.into(), service: "web".into(), rate_limit: None });

@@ -1,7 +1,10 @@
 //! Asks `control::route` which replica a request goes to.
 
-use crate::{draw::draw, table::Backend};
-use plimsoll_control::route::{self, Replica};
+use crate::{belonging::Belonging, draw::draw, table::Backend};
+use plimsoll_control::route::{
+    self, Replica, Version,
+    version::{pick_for_copy, version},
+};
 use std::{cell::RefCell, sync::atomic::Ordering::Relaxed};
 
 thread_local! {
@@ -43,11 +46,12 @@ pub(crate) enum Choice {
     Nobody,
 }
 
-/// Chooses among the replicas of `backend`. `own` is what the client's cookie says.
-pub(crate) fn choose(backend: &Backend, tried: &Tried, own: Option<&str>) -> Choice {
+/// Chooses among the replicas of `backend` for a request that belongs there.
+pub(crate) fn choose(backend: &Backend, tried: &Tried, belonging: &Belonging) -> Choice {
+    let canary = backend.canary.as_ref();
+    let version = canary.map_or(Version::Either, |canary| version(&canary.rule, canary.salt, belonging.asked));
     SEEN.with_borrow_mut(|seen| {
-        seen.clear();
-        seen.extend(backend.endpoints.iter().map(crate::table::Endpoint::as_replica));
+        look(backend, seen);
         let open = seen.iter().filter(|replica| replica.open).count() as u64;
         if open == 0 {
             return Choice::Nobody;
@@ -65,9 +69,22 @@ pub(crate) fn choose(backend: &Backend, tried: &Tried, own: Option<&str>) -> Cho
             }
         }
         let tried = &places[..count];
-        let own = own
-            .and_then(|own| backend.endpoints.iter().position(|endpoint| endpoint.cookie == own))
-            .and_then(|place| route::stick(seen, tried, place));
-        own.or_else(|| route::pick(seen, tried, draw())).map_or(Choice::Nobody, Choice::Take)
+        let own =
+            belonging.replica.as_ref().and_then(|own| backend.endpoints.iter().position(|one| one.cookie == *own));
+        let own = own.and_then(|place| route::stick(version, seen, tried, place));
+        own.or_else(|| route::pick_of(version, seen, tried, draw())).map_or(Choice::Nobody, Choice::Take)
     })
+}
+
+/// Chooses a replica of the canary for a copy of a request.
+pub(crate) fn choose_for_copy(backend: &Backend) -> Option<usize> {
+    SEEN.with_borrow_mut(|seen| {
+        look(backend, seen);
+        pick_for_copy(seen, draw())
+    })
+}
+
+fn look(backend: &Backend, seen: &mut Vec<Replica>) {
+    seen.clear();
+    seen.extend(backend.endpoints.iter().map(crate::table::Endpoint::as_replica));
 }

@@ -1,5 +1,6 @@
 //! Random numbers for choices and identities: fast, one generator a thread, not for secrets.
 
+use plimsoll_control::route::version::mixed;
 use std::{
     cell::Cell,
     hash::{BuildHasher, RandomState},
@@ -15,8 +16,6 @@ pub(crate) fn draw() -> u64 {
     STATE.with(|state| {
         let next = state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         state.set(next);
-        let z = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        mixed(next)
     })
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     connection::{Connection, MayReset, Presence, Verdict, Watch, Watched},
+    frames::Guarded,
     handle,
     http1::{self, Onward},
     shared::Shared,
@@ -114,6 +115,7 @@ where
 {
     let watch = Arc::clone(&connection.watch);
     watch.set_multiplexed();
+    let stream = Guarded::new(stream, Arc::clone(&connection));
     let service = service_fn(move |request| handle::answer(Arc::clone(&connection), request));
     let mut server = pin!(
         conn::http2::Builder::new(TokioExecutor::new())

@@ -40,12 +40,17 @@ pub(crate) fn fold(shared: &Shared) -> Figures {
         for shard in &live.shards {
             replica.requests += shard.requests.load(Relaxed);
             replica.errors += shard.errors.load(Relaxed);
+            replica.copies += shard.copies.load(Relaxed);
             shard.latency.add_to(&mut replica.latency);
         }
         figures.replicas.insert(id.to_string(), replica);
     }
     for (name, backend) in &table.services {
         figures.held.insert(name.clone(), u64::from(backend.live.held.load(Relaxed)));
+        let dropped = backend.live.copies_dropped.load(Relaxed);
+        if dropped > 0 {
+            figures.copies_dropped.insert(name.clone(), dropped);
+        }
         for endpoint in &backend.endpoints {
             if let Some(replica) = figures.replicas.get_mut(&endpoint.live.id.to_string()) {
                 replica.gone = endpoint.process.gone.load(Relaxed);

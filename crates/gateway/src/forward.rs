@@ -6,9 +6,12 @@
 //! again.
 
 use crate::{
+    belonging::{Belonging, set_cookie},
     choose::{Choice, Tried, choose},
     hold::hold,
     live::bump,
+    mirror::mirror,
+    outgoing::Outgoing,
     problem::Problem,
     table::{Backend, Endpoint},
     upstream::{Failure, Patience},
@@ -29,6 +32,12 @@ pub(crate) trait Errand: Send {
     /// Whether it is still here as a whole.
     fn is_whole(&self) -> bool;
 
+    /// Whether it only reads, and is as a whole in its head.
+    fn is_copyable(&self) -> bool;
+
+    /// A copy of it, if it is copyable.
+    fn copy(&self) -> Option<Outgoing>;
+
     fn status(answer: &Self::Answer) -> u16;
 
     /// One try on one replica. A kept connection that was closed meanwhile is replaced by a new one to the same replica.
@@ -47,8 +56,8 @@ pub(crate) trait Errand: Send {
 pub(crate) struct Answered<A> {
     pub(crate) answer: A,
     pub(crate) flight: Flight,
-    /// The value for the client's cookie, where it has to be told.
-    pub(crate) cookie: Option<String>,
+    /// The values of cookies that the client has to be told.
+    pub(crate) cookies: [Option<String>; 2],
     /// When the head of the answer was there.
     pub(crate) at: Instant,
 }
@@ -61,7 +70,7 @@ pub(crate) async fn forward<E: Errand>(
     visit: &mut Visit,
     mut backend: Arc<Backend>,
     errand: &mut E,
-    own: Option<&str>,
+    belonging: &Belonging,
 ) -> Result<Answered<E::Answer>, Problem> {
     let connection = Arc::clone(&visit.connection);
     bump(&backend.live.requests[connection.worker].0, 1);
@@ -72,12 +81,12 @@ pub(crate) async fn forward<E: Errand>(
     let mut last: Option<Problem> = None;
     let mut now = visit.started;
     loop {
-        let place = match choose(&backend, &tried, own) {
+        let place = match choose(&backend, &tried, belonging) {
             Choice::Take(place) => place,
             Choice::Full => return Err(shed(visit, &backend)),
             // Those that were tried are dead or refuse: whoever comes next may serve it.
             Choice::Nobody if sent == 0 || (last.is_some() && time::Instant::now() < patience.deadline) => {
-                backend = held(visit, &backend, &tried, errand, last.as_ref()).await?;
+                backend = held(visit, &backend, (&tried, belonging), errand, last.as_ref()).await?;
                 now = Instant::now();
                 if sent == 0 {
                     // Waiting for a replica is not waiting for its answer.
@@ -88,6 +97,9 @@ pub(crate) async fn forward<E: Errand>(
             Choice::Nobody => return Err(last.unwrap_or_else(|| shed(visit, &backend))),
         };
         let endpoint = &backend.endpoints[place];
+        if backend.canary.is_some() && !endpoint.canary && visit.tries == 0 {
+            mirror(&connection, &backend, errand);
+        }
         tried.add(endpoint.pool);
         visit.tries += 1;
         visit.replica = Some(Arc::clone(&endpoint.live));
@@ -98,11 +110,11 @@ pub(crate) async fn forward<E: Errand>(
             Ok(answer) => {
                 let failed = flight.head_came(E::status(&answer), now);
                 sent += 1;
-                if failed && may_try_again(visit, &backend, errand, &tried, sent) {
+                if failed && may_try_again(visit, &backend, errand, (&tried, belonging), sent) {
                     continue;
                 }
-                let cookie = tell_cookie(&backend, endpoint, own);
-                return Ok(Answered { answer, flight, cookie, at: now });
+                let replica = tell_replica(&backend, endpoint, (belonging, connection.secure));
+                return Ok(Answered { answer, flight, cookies: [replica, belonging.cookie.clone()], at: now });
             }
             Err(failure) => {
                 let problem = problem_of(&failure, endpoint, &backend);
@@ -132,12 +144,12 @@ pub(crate) async fn forward<E: Errand>(
 async fn held<E: Errand>(
     visit: &Visit,
     backend: &Backend,
-    tried: &Tried,
+    (tried, belonging): (&Tried, &Belonging),
     errand: &mut E,
     last: Option<&Problem>,
 ) -> Result<Arc<Backend>, Problem> {
     let service = visit.route.as_ref().map_or("", |route| route.service.as_str());
-    let waiting = Box::pin(errand.wait(hold(&visit.connection.shared, service, backend, tried)));
+    let waiting = Box::pin(errand.wait(hold(&visit.connection.shared, service, backend, (tried, belonging))));
     match waiting.await {
         None => Err(problem_of_client(&Failure::Gone)),
         Some(Ok(backend)) => Ok(backend),
@@ -146,14 +158,21 @@ async fn held<E: Errand>(
     }
 }
 
-fn tell_cookie(backend: &Backend, endpoint: &Endpoint, own: Option<&str>) -> Option<String> {
+/// The cookie for a client that is on another replica than its cookie says, where clients stay on theirs.
+fn tell_replica(backend: &Backend, endpoint: &Endpoint, (known, secure): (&Belonging, bool)) -> Option<String> {
     let name = backend.sticky.as_ref()?;
-    (own != Some(&endpoint.cookie)).then(|| format!("{name}={}; Path=/; HttpOnly; SameSite=Lax", endpoint.cookie))
+    (known.replica.as_ref() != Some(&endpoint.cookie)).then(|| set_cookie(name, &endpoint.cookie, secure))
 }
 
 /// Whether an answer 502, 503 or 504 may be thrown away for another try: only if there is somebody else.
-fn may_try_again<E: Errand>(visit: &Visit, backend: &Backend, errand: &E, tried: &Tried, sent: u32) -> bool {
-    matches!(choose(backend, tried, None), Choice::Take(_)) && may_repeat(visit, backend, errand, tried, sent)
+fn may_try_again<E: Errand>(
+    visit: &Visit,
+    backend: &Backend,
+    errand: &E,
+    (tried, belonging): (&Tried, &Belonging),
+    sent: u32,
+) -> bool {
+    matches!(choose(backend, tried, belonging), Choice::Take(_)) && may_repeat(visit, backend, errand, tried, sent)
 }
 
 /// Whether a request that was sent may be sent once more.

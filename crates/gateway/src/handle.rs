@@ -3,6 +3,7 @@
 
 use crate::{
     answer::Answer,
+    belonging::{self, Belonging},
     connection::Connection,
     forward::{self, Answered},
     head,
@@ -45,7 +46,7 @@ pub(crate) async fn answer(
             head::strip_hop_by_hop(&mut head.headers);
             // The client's version is the engine's business.
             head.version = http::Version::default();
-            if let Some(cookie) = answered.cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
+            for cookie in answered.cookies.iter().flatten().filter_map(|cookie| HeaderValue::from_str(cookie).ok()) {
                 head.headers.append(SET_COOKIE, cookie);
             }
             visit.status = head.status.as_u16();
@@ -106,7 +107,7 @@ async fn respond(
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).closing());
     }
     connection.watch.allow_idle(backend.limits.idle.0);
-    let own = own_cookie(&backend, request.headers().get_all(COOKIE).iter().map(HeaderValue::as_bytes));
+    let belonging = Belonging::of(&backend, &request.headers(), connection.secure);
     let mut outgoing = outgoing(visit, request, &backend, ingress);
     if outgoing.idempotent && outgoing.payload.is_small() {
         // Read first, so that it can be sent again.
@@ -114,7 +115,7 @@ async fn respond(
         let payload = mem::replace(&mut outgoing.payload, Payload::Empty);
         outgoing.payload = Box::pin(payload.read_whole()).await.map_err(broken)?;
     }
-    forward::forward(visit, backend, &mut outgoing, own.as_deref()).await
+    forward::forward(visit, backend, &mut outgoing, &belonging).await
 }
 
 /// Where a request goes, and whether it comes from outside.
@@ -186,15 +187,14 @@ pub(crate) fn check_limits<'a>(
     tightest
 }
 
-/// What the client's cookies say of its replica.
-pub(crate) fn own_cookie<'a>(backend: &Backend, mut cookies: impl Iterator<Item = &'a [u8]>) -> Option<String> {
-    let name = backend.sticky.as_ref()?;
-    cookies.find_map(|value| {
-        std::str::from_utf8(value).ok()?.split(';').find_map(|pair| {
-            let (key, value) = pair.trim().split_once('=')?;
-            (key == name).then(|| value.to_owned())
-        })
-    })
+impl<'h> belonging::Head<'h> for &'h HeaderMap {
+    fn field(&self, name: &str) -> Option<&'h [u8]> {
+        self.get(name).map(HeaderValue::as_bytes)
+    }
+
+    fn cookies(&self) -> impl Iterator<Item = &'h [u8]> {
+        self.get_all(COOKIE).iter().map(HeaderValue::as_bytes)
+    }
 }
 
 fn outgoing(visit: &mut Visit, request: Request<Incoming>, backend: &Backend, ingress: bool) -> Outgoing {

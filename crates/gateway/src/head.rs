@@ -33,8 +33,8 @@ const HOP_BY_HOP: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// What a client from outside can't say of itself, and `expect`, which is the gateway's to answer.
-const CLAIMS: [&str; 9] = [
+/// What a client from outside can't say of itself or of its request, and `expect`, which is the gateway's to answer.
+const CLAIMS: [&str; 10] = [
     "expect",
     "forwarded",
     "x-forwarded-for",
@@ -44,6 +44,7 @@ const CLAIMS: [&str; 9] = [
     "x-forwarded-prefix",
     "x-forwarded-server",
     "x-real-ip",
+    crate::mirror::MARK,
 ];
 
 /// Refuses what no replica shall see; the host (without port) for which the request is.

@@ -1,6 +1,7 @@
 //! Waits for a replica when none can take a request: bounded in number and time, and woken by the event, never by polling.
 
 use crate::{
+    belonging::Belonging,
     choose::{Choice, Tried, choose},
     live::ServiceLive,
     problem::Problem,
@@ -30,7 +31,7 @@ pub(crate) async fn hold(
     shared: &Shared,
     service: &str,
     now: &Backend,
-    tried: &Tried,
+    (tried, belonging): (&Tried, &Belonging),
 ) -> Result<Arc<Backend>, Problem> {
     let live = Arc::clone(&now.live);
     let before = live.held.fetch_add(1, Relaxed);
@@ -48,7 +49,7 @@ pub(crate) async fn hold(
         let Some(backend) = table.services.get(service) else {
             return Err(Problem::shed("no-service", format!("`{service}` is not served any more")));
         };
-        if choose(backend, tried, None) != Choice::Nobody {
+        if choose(backend, tried, belonging) != Choice::Nobody {
             drop(held);
             return Ok(Arc::clone(backend));
         }

@@ -10,6 +10,7 @@
 
 mod access;
 mod answer;
+mod belonging;
 mod choose;
 mod connection;
 mod draw;
@@ -17,6 +18,7 @@ mod ejections;
 mod entrance;
 mod figures;
 mod forward;
+mod frames;
 mod handle;
 mod head;
 mod hold;
@@ -24,6 +26,7 @@ mod http1;
 mod install;
 mod keeper;
 mod live;
+mod mirror;
 mod outgoing;
 mod payload;
 mod problem;

@@ -50,6 +50,8 @@ pub(crate) struct ProcessLive {
 pub(crate) struct ReplicaShard {
     pub(crate) requests: AtomicU64,
     pub(crate) errors: AtomicU64,
+    /// Those of the requests that were copies.
+    pub(crate) copies: AtomicU64,
     pub(crate) latency: Histogram,
 }
 
@@ -108,6 +110,10 @@ pub(crate) struct ServiceLive {
     pub(crate) ready: Notify,
     /// What may be tried again, in thousandths.
     pub(crate) retries_left: AtomicU64,
+    /// Copies of requests that are under way to a canary …
+    pub(crate) copies: AtomicU32,
+    /// … and those that were not sent because too many were.
+    pub(crate) copies_dropped: AtomicU64,
     /// Requests of each worker.
     pub(crate) requests: Box<[Padded]>,
 }
@@ -124,6 +130,8 @@ impl ServiceLive {
             held: AtomicU32::new(0),
             ready: Notify::new(),
             retries_left: AtomicU64::new(budget::start(&Resilience::default())),
+            copies: AtomicU32::new(0),
+            copies_dropped: AtomicU64::new(0),
             requests: (0..workers).map(|_| Padded::default()).collect(),
         }
     }

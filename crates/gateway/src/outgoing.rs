@@ -32,6 +32,14 @@ impl Errand for Outgoing {
         !matches!(self.payload, Payload::Whole(None))
     }
 
+    fn is_copyable(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD) && matches!(self.payload, Payload::Empty)
+    }
+
+    fn copy(&self) -> Option<Outgoing> {
+        self.is_copyable().then(|| Self::reading(self.method.clone(), self.uri.clone(), self.headers.clone()))
+    }
+
     fn status(answer: &Self::Answer) -> u16 {
         answer.status().as_u16()
     }
@@ -69,6 +77,11 @@ impl Errand for Outgoing {
 }
 
 impl Outgoing {
+    /// One without a body, which changes nothing.
+    pub(crate) fn reading(method: Method, uri: Uri, headers: HeaderMap) -> Self {
+        Self { method, uri, headers, payload: Payload::Empty, idempotent: true }
+    }
+
     fn next(&mut self, protocol: Protocol) -> Request<Payload> {
         let repeat = self.can_repeat();
         let body = match &mut self.payload {

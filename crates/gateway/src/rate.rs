@@ -8,6 +8,7 @@ use plimsoll_model::{
     Instant,
     route::{LimitBy, RateLimit},
 };
+use plimsoll_wire::sum::{START, fnv};
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -41,11 +42,10 @@ impl Rates {
 
 /// The key under which a client is counted. `field`: the value of its header field with a name.
 pub(crate) fn key<'a>(by: &LimitBy, client: IpAddr, field: impl Fn(&str) -> Option<&'a [u8]>) -> u64 {
-    let hash = |bytes: &[u8]| crate::table::hash(bytes.iter().copied());
     match by {
         LimitBy::Everyone => 1,
         LimitBy::Header(name) => match field(name) {
-            Some(value) => hash(value),
+            Some(value) => fnv(START, value),
             None => by_address(client),
         },
         LimitBy::Client => by_address(client),
@@ -54,8 +54,8 @@ pub(crate) fn key<'a>(by: &LimitBy, client: IpAddr, field: impl Fn(&str) -> Opti
 
 fn by_address(client: IpAddr) -> u64 {
     match client {
-        IpAddr::V4(address) => crate::table::hash(address.octets().into_iter()),
+        IpAddr::V4(address) => fnv(START, &address.octets()),
         // An IPv6 client has a whole /64 at least.
-        IpAddr::V6(address) => crate::table::hash(address.octets().into_iter().take(8)),
+        IpAddr::V6(address) => fnv(START, &address.octets()[..8]),
     }
 }

@@ -3,11 +3,14 @@
 mod compile;
 mod lookup;
 
-pub(crate) use compile::{compile, hash};
+pub(crate) use compile::compile;
 
 use crate::live::{ProcessLive, ReplicaLive, RouteLive, ServiceLive};
 use plimsoll_control::route::Replica;
-use plimsoll_model::route::{Limits, Protocol, RateLimit, Resilience};
+use plimsoll_model::{
+    audience,
+    route::{Limits, Protocol, RateLimit, Resilience},
+};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -54,6 +57,16 @@ pub(crate) struct Backend {
     /// The name of the cookie that keeps a client on its replica.
     pub(crate) sticky: Option<String>,
     pub(crate) resilience: Resilience,
+    /// The canary among the endpoints, where others than by its share see it.
+    pub(crate) canary: Option<Canary>,
+}
+
+/// A canary.
+#[derive(Debug)]
+pub(crate) struct Canary {
+    pub(crate) rule: audience::Canary,
+    /// A sum of its version: each release tries itself on other clients.
+    pub(crate) salt: u64,
 }
 
 /// A replica.
@@ -69,6 +82,8 @@ pub(crate) struct Endpoint {
     pub(crate) pool: u64,
     /// What the cookie of its clients says.
     pub(crate) cookie: String,
+    /// It runs the canary's version.
+    pub(crate) canary: bool,
 }
 
 impl Endpoint {
@@ -80,6 +95,7 @@ impl Endpoint {
             in_flight: self.live.in_flight.load(Relaxed),
             latency_us: self.live.latency_us.load(Relaxed),
             open: self.serving && !self.live.ejected.load(Relaxed) && !self.process.gone.load(Relaxed),
+            canary: self.canary,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
@@ -21,7 +21,7 @@ use crate::failure::Cause;
 use crate::prepared::Body;
 
 type Connection = Pin<Box<http1::Connection<Box<dyn Io>, Body>>>;
-type Sent = Result<http::Response<Incoming>, TrySendError<Request<Body>>>;
+type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
 /// What became of a request on a connection.
 pub(crate) enum Exchange {
@@ -112,17 +112,17 @@ pub(crate) async fn fetch(
     connector: &Connector,
     request: Request<Body>,
     bytes_max: usize,
-) -> Result<(u16, Bytes), Cause> {
+) -> Result<Response<Bytes>, Cause> {
     let io = connector.connect().await?;
     let (mut sender, connection) = http1::handshake(io).await.map_err(|error| Cause::of_exchange(&error))?;
     let mut connection: Option<Connection> = Some(Box::pin(connection));
     let sent = drive(&mut connection, pin!(sender.send_request(request))).await;
     let response = sent.map_err(|error| Cause::of_exchange(&error))?;
-    let status = response.status().as_u16();
-    let body = http_body_util::Limited::new(response.into_body(), bytes_max).collect();
+    let (head, body) = response.into_parts();
+    let body = http_body_util::Limited::new(body, bytes_max).collect();
     let body = drive(&mut connection, pin!(body)).await;
     let body = body.map_err(|error| Cause::Protocol { why: error.to_string() })?;
-    Ok((status, body.to_bytes()))
+    Ok(Response::from_parts(head, body.to_bytes()))
 }
 
 /// Polls the connection and what waits for it together.

@@ -20,6 +20,8 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// The header fields.
+    pub headers: http::HeaderMap,
     /// The whole body.
     pub body: Bytes,
 }
@@ -52,7 +54,10 @@ pub async fn once(
     let whole = prepared.request(Fill::new(seed, number));
     let whole = whole.ok_or_else(|| PlanError::Request { part: "request", text: request.name() })?;
     match tokio::time::timeout(timeout, link::fetch(&connector, whole, BODY_BYTES_MAX)).await {
-        Ok(Ok((status, body))) => Ok(Answer { status, body }),
+        Ok(Ok(answer)) => {
+            let (head, body) = answer.into_parts();
+            Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        }
         Ok(Err(cause)) => Err(OnceError::Failed(cause)),
         Err(_) => Err(OnceError::Failed(Cause::TimedOut)),
     }

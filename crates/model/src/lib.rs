@@ -3,6 +3,7 @@
 //! Invariant: nothing here reads a clock, draws a random number or does I/O.
 //! Invariant: everything here can be written to the journal and read back by a later version.
 
+pub mod audience;
 pub mod autoscaling;
 pub mod event;
 pub mod identity;

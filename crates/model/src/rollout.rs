@@ -1,6 +1,6 @@
 //! How a new version of a service comes in.
 
-use crate::{Amount, Millis, Ratio};
+use crate::{Amount, Millis, Ratio, audience::Audience};
 use serde::{Deserialize, Serialize};
 
 /// Strategy, and the analysis that judges the new version.
@@ -61,10 +61,13 @@ pub enum Strategy {
     },
     /// A growing share of traffic goes to the new version.
     Canary {
-        /// Shares, growing; then all.
+        /// Shares, growing; then all. Only the first can be 0, where others than by its share see the canary.
         steps: Vec<Ratio>,
         /// The least time at each step.
         interval: Millis,
+        /// Who sees it.
+        #[serde(default)]
+        audience: Audience,
     },
 }
 

@@ -3,7 +3,7 @@
 //! The engine makes it, the keeper keeps its last edition (as JSON in a memfd named [`ROUTES`]), every gateway takes it
 //! from there, so that a gateway can start and serve with no engine alive.
 
-use crate::{EdgeId, Millis, ReplicaId, RevisionId};
+use crate::{EdgeId, Millis, ReplicaId, RevisionId, audience::Canary};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -119,6 +119,9 @@ pub struct Backend {
     pub sticky: Option<Sticky>,
     /// Retries, and when a replica is left out for a while.
     pub resilience: Resilience,
+    /// The canary among the replicas, where others than by its share see it.
+    #[serde(default)]
+    pub canary: Option<Canary>,
 }
 
 /// The protocol towards replicas.

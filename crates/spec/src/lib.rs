@@ -9,6 +9,7 @@ mod autoscaling;
 mod backup;
 mod behavior;
 mod budgets;
+mod canary;
 mod contract;
 pub mod diagnostic;
 mod env;

@@ -62,12 +62,20 @@ impl Reading<'_, '_> {
         Some(request)
     }
 
-    /// A header that is one: its name a token, its value one line.
-    pub(crate) fn header(&mut self, name: &str, at: At, value: &Node) -> Option<String> {
+    /// Whether a header can be called that.
+    pub(crate) fn header_name(&mut self, name: &str, at: At) -> bool {
         let is_token = name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c));
-        if !is_token || name.is_empty() {
+        let is_name = is_token && !name.is_empty();
+        if !is_name {
             let headline = format!("`{}` can't be the name of a header", shown(name));
             self.refuse("name", at, headline, "use letters, digits and `-`");
+        }
+        is_name
+    }
+
+    /// A header that is one: its name a token, its value one line.
+    pub(crate) fn header(&mut self, name: &str, at: At, value: &Node) -> Option<String> {
+        if !self.header_name(name, at) {
             return None;
         }
         let text = self.text(value)?;

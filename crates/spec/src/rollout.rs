@@ -1,6 +1,7 @@
 //! How a new version comes in: `rollout` (ours), or `strategy` as a Deployment has it.
 
 use crate::{
+    canary::CANARY,
     node::{Node, Value},
     reading::{Fields, Reading},
     section::{
@@ -72,15 +73,6 @@ static BLUE_GREEN: Section = Section {
     foreign: &[],
 };
 
-static CANARY: Section = Section {
-    name: "`canary`",
-    keys: &[
-        key("steps", Shape::List(&Shape::Percent), "Shares, growing; then all."),
-        key("interval", Shape::Duration, "The least time at each step."),
-    ],
-    foreign: &[],
-};
-
 static ANALYSIS: Section = Section {
     name: "`analysis`",
     keys: &[
@@ -116,6 +108,7 @@ impl Reading<'_, '_> {
                 rollout.bake = bake;
             }
             self.before(&fields, &mut rollout);
+            self.check_audience(service, (&rollout.strategy, rollout.analysis.is_some()));
             self.check_contract(&fields, &rollout);
         }
         if let Some(strategy) = strategy {
@@ -212,36 +205,6 @@ impl Reading<'_, '_> {
             }
             _ => self.canary(node, &path),
         }
-    }
-
-    fn canary(&mut self, node: &Node, path: &str) -> Option<Strategy> {
-        let fields = self.fields(node, &CANARY, path)?;
-        let example = "`steps: [5%, 25%, 50%]`";
-        let (Some(list), Some(interval)) = (fields.get("steps"), fields.get("interval")) else {
-            let headline = "a canary has `steps` and an `interval`";
-            self.refuse("missing-key", fields.at, headline, format!("write {example} and `interval: 10m`"));
-            return None;
-        };
-        let interval = self.some_duration(interval);
-        let mut steps: Vec<Ratio> = Vec::new();
-        for item in self.list(list, example) {
-            let Some(step) = self.percent(item) else { continue };
-            let grows = steps.last().is_none_or(|last| *last < step);
-            if !grows || step == Ratio(0) || step >= Ratio::ONE {
-                let headline = format!("the step {step} doesn't lie between the one before it and 100%");
-                self.refuse(
-                    "canary-steps",
-                    item.at,
-                    headline,
-                    "let the steps grow; all traffic follows the last one by itself",
-                );
-            }
-            steps.push(step);
-        }
-        if steps.is_empty() {
-            self.refuse("canary-steps", list.at, "a canary without steps is a leap", format!("write {example}"));
-        }
-        Some(Strategy::Canary { steps, interval: interval? })
     }
 
     fn analysis(&mut self, node: &Node, path: &str) -> Option<Analysis> {

@@ -133,6 +133,11 @@ impl Reading<'_, '_> {
         }
         let fields = self.fields(node, &STICKY, "sticky")?;
         let Some(name) = fields.get("cookie") else { return Some(Sticky { cookie: COOKIE.into() }) };
+        self.cookie_name(name, COOKIE).map(|cookie| Sticky { cookie })
+    }
+
+    /// The name of a cookie: one that needs no quotes anywhere.
+    pub(crate) fn cookie_name(&mut self, name: &Node, example: &str) -> Option<String> {
         let cookie = self.some_text(name)?;
         let is_token = cookie.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
         if !is_token || cookie.len() > 64 {
@@ -140,10 +145,10 @@ impl Reading<'_, '_> {
                 "name",
                 name.at,
                 "a cookie's name has letters, digits, `_`, `-` and `.`",
-                format!("write `{COOKIE}`"),
+                format!("write `{example}`"),
             );
             return None;
         }
-        Some(Sticky { cookie })
+        Some(cookie)
     }
 }

@@ -48,6 +48,8 @@ pub struct Figures {
     pub routes: BTreeMap<String, RouteFigures>,
     /// By service: requests that wait for a replica now.
     pub held: BTreeMap<String, u64>,
+    /// By service: copies of requests that its canary was too slow to take.
+    pub copies_dropped: BTreeMap<String, u64>,
     /// How often it was decided that a replica is left out, or is no longer.
     pub ejections: u64,
     /// Those of them that were asked for, oldest first; long ago ones are forgotten.
@@ -80,8 +82,10 @@ pub struct Ejection {
 pub struct ReplicaFigures {
     /// Requests that it has not answered to the end yet.
     pub in_flight: u64,
-    /// Requests that it got.
+    /// Requests that it got, copies included.
     pub requests: u64,
+    /// Those of them that were copies of what another version was asked, and have ended.
+    pub copies: u64,
     /// Answers 5xx, and requests that it did not answer (refused, reset, timed out).
     pub errors: u64,
     /// Time until the head of its answers, exponentially weighted, in microseconds.
@@ -92,6 +96,14 @@ pub struct ReplicaFigures {
     pub ejected: bool,
     /// Its process is gone, as its pidfd told.
     pub gone: bool,
+}
+
+impl ReplicaFigures {
+    /// Requests that somebody waited for.
+    #[must_use]
+    pub const fn asked(&self) -> u64 {
+        self.requests.saturating_sub(self.copies)
+    }
 }
 
 /// What one route did.

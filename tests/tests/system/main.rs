@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it fails")]
 
+mod audiences;
 mod changes;
 mod connections;
 mod crash_points;

@@ -24,7 +24,8 @@ fn event(event: &Event) -> String {
     match event {
         Event::Began { revision } => format!("begin {}", revision),
         Event::Prepared { revision } => format!("go on with {} after its command", revision),
-        Event::Reached { share } => format!("give it {share} of the traffic"),
+        Event::Reached { whom: Some(whom), .. } => format!("give it {whom}"),
+        Event::Reached { share, .. } => format!("give it {share} of the traffic"),
         Event::Paused { why } => format!("pause ({why})"),
         Event::Resumed { by } => format!("go on ({by})"),
         Event::Promoted { revision } => format!("promote {}", revision),

@@ -1,7 +1,7 @@
 //! From one stage of a release to the next.
 
 use super::layout::{available, share_of};
-use super::{Decision, Event, Memory, Paused, Policy, Progress, Quarantined, Seen, Stage, Wish};
+use super::{Decision, Event, Memory, Paused, Policy, Progress, Quarantined, Seen, Stage, Wish, audience};
 use crate::analysis::{self, Sample, Verdict};
 use crate::reconcile::Phase;
 use plimsoll_model::rollout::{Inconclusive, Strategy};
@@ -233,7 +233,7 @@ fn go(
         Stage::Raising if there >= policy.replicas => {
             memory.stage = Stage::Switched { since: at };
             memory.analysis.turn();
-            decision.events.push(Event::Reached { share: plimsoll_model::Ratio::ONE });
+            decision.events.push(Event::Reached { share: plimsoll_model::Ratio::ONE, whom: None });
             true
         }
         Stage::Switched { since } => {
@@ -250,7 +250,7 @@ fn go(
             if begins {
                 memory.stage = Stage::Canary { step, since: Some(at) };
                 memory.analysis.turn();
-                decision.events.push(Event::Reached { share });
+                decision.events.push(Event::Reached { share, whom: audience::whom(policy) });
             }
             begins
         }

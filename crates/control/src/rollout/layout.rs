@@ -1,6 +1,6 @@
 //! The sets and the shares of the present stage.
 
-use super::{Decision, Memory, Policy, Seen, Share, Stage};
+use super::{Decision, Memory, Policy, Seen, Share, Stage, audience};
 use crate::reconcile::rolling::{self, Sets};
 use crate::reconcile::{SetWanted, recreate};
 use plimsoll_model::rollout::Strategy;
@@ -36,6 +36,7 @@ pub(super) fn lay(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &
     };
     decision.sets.clone_from(&memory.sets.sets);
     decision.shares = shares(policy, memory, seen);
+    decision.canary = audience::shown(policy, memory, seen);
     decision.complete = memory.target.is_none() && memory.stable.as_ref() == Some(&seen.wanted) && memory.sets.complete;
     decision.again_at = memory.sets.again_at;
 }
@@ -45,6 +46,7 @@ fn wait(policy: &Policy, memory: &mut Memory, decision: &mut Decision) {
     memory.sets = Sets { laid_for: policy.replicas, reason: "nothing runs yet".into(), ..Sets::default() };
     decision.sets.clear();
     decision.shares.clear();
+    decision.canary = None;
 }
 
 fn holds(policy: &Policy, memory: &Memory) -> bool {
@@ -67,10 +69,11 @@ pub(super) fn share_of(policy: &Policy, step: usize) -> Ratio {
     }
 }
 
-/// The share that the new version should have now, were all of its replicas there.
+/// The share of all requests that the new version should have now, were all of its replicas there.
 fn aimed(policy: &Policy, stage: Stage) -> Option<Ratio> {
     let before = |step: usize| step.checked_sub(1).map_or(Ratio(0), |before| share_of(policy, before));
     match stage {
+        Stage::Canary { .. } | Stage::Finishing if audience::is_chosen(policy) => Some(Ratio(0)),
         Stage::Settled | Stage::Baking { .. } | Stage::Replacing | Stage::Preparing { .. } => None,
         Stage::Raising => Some(Ratio(0)),
         Stage::Switched { .. } => Some(Ratio::ONE),
@@ -132,7 +135,8 @@ pub(super) fn reason(policy: &Policy, memory: &Memory, seen: &Seen) -> String {
         Stage::Canary { step, since } => {
             let share = share_of(policy, step);
             let comes = if since.is_some() { "has" } else { "is to have" };
-            format!("{sets}; step {}: the new version {comes} {share}", step + 1)
+            let what = audience::whom(policy).unwrap_or_else(|| share.to_string());
+            format!("{sets}; step {}: the new version {comes} {what}", step + 1)
         }
         Stage::Finishing => format!("{sets}; every step is passed, the rest of the new ones come up"),
         Stage::Baking { .. } => format!("{sets}; promoted, on probation"),

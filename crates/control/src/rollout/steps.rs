@@ -1,7 +1,7 @@
 //! The arithmetic behind what happened in a release, for a person.
 
 use super::layout::available;
-use super::{Memory, Policy, Seen, Stage};
+use super::{Memory, Policy, Seen, Stage, audience::seen_by};
 use plimsoll_model::rollout::Strategy;
 
 /// From where to where, what was there, and what was measured.
@@ -53,9 +53,9 @@ fn strategy(policy: &Policy) -> String {
         }
         Strategy::Recreate => "recreate".into(),
         Strategy::BlueGreen { keep } => format!("blue-green, the old set kept for {keep}"),
-        Strategy::Canary { steps, interval } => {
+        Strategy::Canary { steps, interval, audience } => {
             let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
-            format!("canary, steps {}, {interval} each", steps.join(", "))
+            format!("canary, steps {}, {interval} each{}", steps.join(", "), seen_by(audience))
         }
     }
 }

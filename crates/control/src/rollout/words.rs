@@ -28,7 +28,8 @@ impl Event {
         match self {
             Self::Began { revision } => format!("{revision} comes in"),
             Self::Prepared { revision } => format!("the `before` command of {revision} has ended well"),
-            Self::Reached { share } => format!("the new version has {share} of the traffic"),
+            Self::Reached { whom: Some(whom), .. } => format!("the new version has {whom}"),
+            Self::Reached { share, .. } => format!("the new version has {share} of the traffic"),
             Self::Paused { why } => format!("it waits for a person: {why}"),
             Self::Resumed { by } => format!("{by} lets it go on"),
             Self::Promoted { revision } => format!("{revision} is the version now"),

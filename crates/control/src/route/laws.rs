@@ -1,15 +1,30 @@
 //! Laws of routing, tried on many imagined services.
 
-use super::{budget, limit, pick::Replica, pick::pick, weigh};
+use super::{
+    budget, limit,
+    pick::Replica,
+    pick::pick,
+    version::{self, Asked, Version, mixed, pick_of, version},
+    weigh,
+};
 use plimsoll_model::{
-    Instant, Millis, ReplicaId,
+    Instant, Millis, Ratio, ReplicaId, RevisionId,
+    audience::{Audience, Canary, Match, Stickiness},
     route::{LimitBy, RateLimit, Resilience},
 };
 use proptest::prelude::*;
 
 fn replica() -> impl Strategy<Value = Replica> {
-    (0u16..=1000, 0u16..=1000, 0u32..50, 0u32..100_000, any::<bool>())
-        .prop_map(|(weight, share, in_flight, latency_us, open)| Replica { weight, share, in_flight, latency_us, open })
+    (0u16..=1000, 0u16..=1000, 0u32..50, 0u32..100_000, any::<bool>()).prop_map(
+        |(weight, share, in_flight, latency_us, open)| Replica {
+            weight,
+            share,
+            in_flight,
+            latency_us,
+            open,
+            canary: weight % 2 == 0,
+        },
+    )
 }
 
 fn seen_replica(serial: u64) -> impl Strategy<Value = weigh::SeenReplica> {
@@ -35,7 +50,89 @@ fn seen() -> impl Strategy<Value = Vec<weigh::SeenReplica>> {
     })
 }
 
+fn sticky(share: u64) -> Canary {
+    let stickiness = Some(Stickiness::Header("x-user".into()));
+    let audience = Audience { stickiness, ..Audience::default() };
+    Canary { revision: RevisionId("new".into()), share: Ratio(share), audience }
+}
+
+/// A number after another one, as good as drawn.
+fn next(number: u64) -> u64 {
+    mixed(number.wrapping_add(0x9e37_79b9_7f4a_7c15))
+}
+
 proptest! {
+    #[test]
+    fn safety_a_client_keeps_its_version_while_shares_grow(
+        mut shares in proptest::collection::vec(0u64..=1_000_000, 1..8), salt: u64, key: u64,
+    ) {
+        shares.sort_unstable();
+        let asked = Asked { matches: false, key: Some(key) };
+        let versions: Vec<Version> = shares.iter().map(|share| version(&sticky(*share), salt, asked)).collect();
+        let turn = versions.iter().position(|one| *one == Version::Canary).unwrap_or(versions.len());
+        prop_assert!(versions[..turn].iter().all(|one| *one == Version::Stable), "{versions:?}");
+        prop_assert!(versions[turn..].iter().all(|one| *one == Version::Canary), "{versions:?}");
+    }
+
+    #[test]
+    fn bounds_so_many_clients_see_a_canary_as_its_share_says(share in 0u64..=1_000_000, salt: u64, first: u64) {
+        // Keys that follow each other, as those of people who are numbered.
+        let keys = (0..20_000).map(|n| first.wrapping_add(n));
+        let is_canarys = |key: &u64| {
+            version(&sticky(share), salt, Asked { matches: false, key: Some(*key) }) == Version::Canary
+        };
+        let got = keys.filter(is_canarys).count() as u64 * 50;
+        // Five deviations of as many draws.
+        prop_assert!(got.abs_diff(share) < 18_000, "{got} instead of {share}");
+    }
+
+    #[test]
+    fn safety_another_release_tries_itself_on_others(salt: u64, other: u64, first: u64) {
+        prop_assume!(salt != other);
+        let seen_by = |salt| (0..2000).map(|n| Asked { matches: false, key: Some(first.wrapping_add(n)) })
+            .map(|asked| version(&sticky(500_000), salt, asked) == Version::Canary).collect::<Vec<_>>();
+        let both = seen_by(salt).into_iter().zip(seen_by(other)).filter(|(one, other)| *one && *other).count();
+        prop_assert!((350..650).contains(&both), "{both} of 2000 are tried again");
+    }
+
+    #[test]
+    fn safety_what_matches_gets_the_canary_while_it_has_a_replica(
+        replicas in proptest::collection::vec(replica(), 0..8),
+        tried in proptest::collection::vec(0usize..8, 0..4),
+        matches: bool, draw: u64,
+    ) {
+        let audience = Audience { matches: Some(Match::default()), ..Audience::default() };
+        let canary = Canary { audience, ..sticky(500_000) };
+        let version = version(&canary, 0, Asked { matches, key: Some(draw) });
+        let may = |at: usize| replicas[at].open && !tried.contains(&at);
+        let among = &replicas;
+        let of = |canary: bool| (0..among.len()).filter(move |at| among[*at].canary == canary);
+        let picked = pick_of(version, &replicas, &tried, draw);
+        prop_assert!(picked.is_none_or(may));
+        if matches {
+            prop_assert_eq!(picked.is_none(), !(0..replicas.len()).any(may), "it falls back, and fails only if all do");
+            prop_assert!(picked.is_none_or(|at| replicas[at].canary || !of(true).any(may)));
+        } else {
+            prop_assert!(picked.is_none_or(|at| !replicas[at].canary || !of(false).any(|at| replicas[at].open)));
+        }
+    }
+
+    #[test]
+    fn bounds_copies_are_as_many_as_asked_for_and_never_beyond_their_bound(
+        mirror in 0u64..=1_000_000, in_flight in 0u32..64, seed: u64,
+    ) {
+        let audience = Audience { mirror: Ratio(mirror), ..Audience::default() };
+        let canary = Canary { audience, ..sticky(0) };
+        let (mut draw, mut copies) = (seed, 0u64);
+        for _ in 0..20_000 {
+            draw = next(draw);
+            let said = version::copy(&canary, in_flight, draw);
+            prop_assert!(said != version::Copy::Send || in_flight < version::COPIES_MAX);
+            copies += u64::from(said != version::Copy::No);
+        }
+        prop_assert!((copies * 50).abs_diff(mirror) < 18_000, "{copies} of 20000");
+    }
+
     #[test]
     fn bounds_only_an_untried_open_replica_is_picked(
         replicas in proptest::collection::vec(replica(), 0..8),
@@ -55,7 +152,7 @@ proptest! {
         let mut got = vec![0u32; count];
         let mut draw = seed;
         for _ in 0..4000 {
-            draw = mixed(draw);
+            draw = next(draw);
             if let Some(at) = pick(&replicas, &[], draw) {
                 got[at] += 1;
             }
@@ -71,7 +168,7 @@ proptest! {
         let mut draw = seed;
         let mut got = 0u32;
         for _ in 0..4000 {
-            draw = mixed(draw);
+            draw = next(draw);
             got += u32::from(pick(&[small, large], &[], draw) == Some(0));
         }
         let fair = 4000 * u32::from(weight) / (1000 + u32::from(weight));
@@ -142,11 +239,4 @@ proptest! {
         let most = 10 * budget::MILLI + requests * 1000 / elapsed * 200;
         prop_assert!(got <= most);
     }
-}
-
-fn mixed(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

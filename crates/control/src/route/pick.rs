@@ -6,6 +6,8 @@
 //!
 //! Invariant: no allocation.
 
+use super::version::Version;
+
 /// A replica, as the choice for one request sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Replica {
@@ -19,6 +21,8 @@ pub struct Replica {
     pub latency_us: u32,
     /// New requests may go there: it serves, its process lives, and it is not ejected.
     pub open: bool,
+    /// It runs the version of a canary.
+    pub canary: bool,
 }
 
 /// A time below which replicas count as equally fast, in microseconds: noise of the scheduler must not look like a difference.
@@ -41,31 +45,49 @@ impl Replica {
 /// holding or refusing the request.
 #[must_use]
 pub fn pick(replicas: &[Replica], tried: &[usize], draw: u64) -> Option<usize> {
-    let first = drawn(replicas, draw as u32, |at, replica| replica.can_take() && !tried.contains(&at))?;
+    let share = |replica: &Replica| u64::from(replica.share);
+    let first = drawn(replicas, draw as u32, share, |at, replica| replica.can_take() && !tried.contains(&at))?;
     let weight = replicas[first].weight;
-    let second = drawn(replicas, (draw >> 32) as u32, |at, replica| {
+    let second = drawn(replicas, (draw >> 32) as u32, share, |at, replica| {
         at != first && replica.weight == weight && replica.can_take() && !tried.contains(&at)
     });
-    match second {
-        Some(second) if replicas[second].cost() < replicas[first].cost() => Some(second),
-        _ => Some(first),
-    }
+    Some(less_loaded(replicas, first, second))
 }
 
-/// The place of a client's own replica, if it may be picked: `wanted`, unless it was tried or can't take requests.
+/// The same among those that are open and `may` be picked, which share their load whatever their weights; a replica without
+/// weight counts as one that has just come.
+pub(super) fn best(replicas: &[Replica], draw: u64, may: impl Fn(usize, &Replica) -> bool) -> Option<usize> {
+    let share = |replica: &Replica| u64::from(replica.share).max(1);
+    let first = drawn(replicas, draw as u32, share, |at, replica| replica.open && may(at, replica))?;
+    let others = |at: usize, replica: &Replica| at != first && replica.open && may(at, replica);
+    Some(less_loaded(replicas, first, drawn(replicas, (draw >> 32) as u32, share, others)))
+}
+
+fn less_loaded(replicas: &[Replica], first: usize, second: Option<usize>) -> usize {
+    second.filter(|second| replicas[*second].cost() < replicas[first].cost()).unwrap_or(first)
+}
+
+/// The place of a client's own replica, if it may be picked: `wanted`, unless it was tried, can't take requests, or does not
+/// run the `version` that the request belongs to.
 #[must_use]
-pub fn stick(replicas: &[Replica], tried: &[usize], wanted: usize) -> Option<usize> {
-    replicas.get(wanted).filter(|replica| replica.can_take() && !tried.contains(&wanted)).map(|_| wanted)
+pub fn stick(version: Version, replicas: &[Replica], tried: &[usize], wanted: usize) -> Option<usize> {
+    let fits = |replica: &&Replica| version == Version::Either || replica.canary == (version == Version::Canary);
+    replicas.get(wanted).filter(fits).filter(|one| one.can_take() && !tried.contains(&wanted)).map(|_| wanted)
 }
 
-/// One of those that `may` be drawn, each as likely as its share.
-fn drawn(replicas: &[Replica], draw: u32, may: impl Fn(usize, &Replica) -> bool) -> Option<usize> {
+/// One of those that `may` be drawn, each as likely as its `share`.
+fn drawn(
+    replicas: &[Replica],
+    draw: u32,
+    share: impl Fn(&Replica) -> u64,
+    may: impl Fn(usize, &Replica) -> bool,
+) -> Option<usize> {
     let shares = || replicas.iter().enumerate().filter(|(at, replica)| may(*at, replica));
-    let total: u64 = shares().map(|(_, replica)| u64::from(replica.share)).sum();
+    let total: u64 = shares().map(|(_, replica)| share(replica)).sum();
     // Scales the draw to 0..total without a division; the bias is below total/2^32.
     let mut left = (u64::from(draw) * total) >> 32;
     for (at, replica) in shares() {
-        match left.checked_sub(u64::from(replica.share)) {
+        match left.checked_sub(share(replica)) {
             Some(rest) => left = rest,
             None => return Some(at),
         }
@@ -77,7 +99,7 @@ fn drawn(replicas: &[Replica], draw: u32, may: impl Fn(usize, &Replica) -> bool)
 mod tests {
     use super::*;
 
-    const FULL: Replica = Replica { weight: 1000, share: 1000, in_flight: 0, latency_us: 0, open: true };
+    const FULL: Replica = Replica { weight: 1000, share: 1000, in_flight: 0, latency_us: 0, open: true, canary: false };
 
     #[track_caller]
     fn check(replicas: &[Replica], tried: &[usize], draw: u64, want: Option<usize>) {
@@ -115,9 +137,19 @@ mod tests {
 
     #[test]
     fn a_client_sticks_to_its_replica_only_while_that_is_open() {
+        let stick = |replicas: &[Replica], tried: &[usize], at| stick(Version::Either, replicas, tried, at);
         assert_eq!(stick(&[FULL, FULL], &[], 1), Some(1));
         assert_eq!(stick(&[FULL, FULL], &[1], 1), None);
         assert_eq!(stick(&[FULL, Replica { open: false, ..FULL }], &[], 1), None);
         assert_eq!(stick(&[FULL], &[], 5), None);
+    }
+
+    #[test]
+    fn a_client_sticks_to_no_replica_of_another_version() {
+        let both = [FULL, Replica { canary: true, ..FULL }];
+        assert_eq!(stick(Version::Stable, &both, &[], 0), Some(0));
+        assert_eq!(stick(Version::Stable, &both, &[], 1), None);
+        assert_eq!(stick(Version::Canary, &both, &[], 0), None);
+        assert_eq!(stick(Version::Canary, &both, &[], 1), Some(1));
     }
 }

@@ -4,7 +4,10 @@ use super::Engine;
 use crate::{figures, input::Input};
 use plimsoll_control::upgrade::gateway_name;
 use plimsoll_model::{Instant, Millis, ReplicaId};
-use plimsoll_wire::{gateway::Figures, keeper::Spawn};
+use plimsoll_wire::{
+    gateway::{Figures, ReplicaFigures},
+    keeper::Spawn,
+};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{sync::watch, task::AbortHandle};
 
@@ -100,10 +103,10 @@ impl Gateways {
         self.figures.values().filter_map(|figures| figures.replicas.get(&name)).map(|replica| replica.in_flight).sum()
     }
 
-    /// Requests that a replica was given, since its gateways began to count.
+    /// Requests that a replica was given, copies for a canary aside, since its gateways began to count.
     pub(super) fn requests(&self, id: &ReplicaId) -> u64 {
         let name = id.to_string();
-        self.figures.values().filter_map(|figures| figures.replicas.get(&name)).map(|replica| replica.requests).sum()
+        self.figures.values().filter_map(|figures| figures.replicas.get(&name)).map(ReplicaFigures::asked).sum()
     }
 
     /// The edition that every gateway serves at least; `None` when there is no gateway.
@@ -125,7 +128,7 @@ impl Gateways {
     /// Requests a second to a service, between the last two answers of each gateway.
     pub(super) fn requests_per_second(&self, service: &str) -> f64 {
         let count = |figures: &Figures| -> u64 {
-            figures.replicas.iter().filter(|(name, _)| is_of(name, service)).map(|(_, replica)| replica.requests).sum()
+            figures.replicas.iter().filter(|(name, _)| is_of(name, service)).map(|(_, replica)| replica.asked()).sum()
         };
         let rate = |name: &String| {
             let (now, former, span) = self.last_span(name)?;

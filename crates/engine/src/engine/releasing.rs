@@ -10,9 +10,10 @@ use plimsoll_control::{
     analysis::Counts,
     reconcile::SetWanted,
     rollout::{
-        self, Command, Decision, Event, Memory, Policy, Prepared, Seen, Share,
+        self, Command, Decision, Event, Memory, Policy, Prepared, Seen,
         together::{self, Goal, ServiceSeen},
     },
+    table::Split,
 };
 use plimsoll_journal::entry::{Entry, Row};
 use plimsoll_model::{Instant, Millis, RevisionId, Service};
@@ -242,10 +243,11 @@ impl Engine {
         }
     }
 
-    /// Who gets how much of the traffic of each service, where a release says so.
-    pub(super) fn shares(&self) -> BTreeMap<String, Vec<Share>> {
+    /// Who gets what of the traffic of each service, where a release says so.
+    pub(super) fn splits(&self) -> BTreeMap<String, Split> {
         let shared = self.releases.iter().filter(|(_, release)| !release.last.shares.is_empty());
-        shared.map(|(name, release)| (name.clone(), release.last.shares.clone())).collect()
+        let split = |last: &Decision| Split { shares: last.shares.clone(), canary: last.canary.clone() };
+        shared.map(|(name, release)| (name.clone(), split(&release.last))).collect()
     }
 
     /// Forgets releases of services that are gone, and of an ended system.

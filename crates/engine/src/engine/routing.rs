@@ -191,7 +191,7 @@ impl Engine {
             edition: self.routes.next_edition(),
             listeners: self.bound_listeners(system),
             hosts: table::hosts(system),
-            services: table::backends(system, &replicas, &self.shares()),
+            services: table::backends(system, &replicas, &self.splits()),
         }
     }
 

@@ -21,6 +21,7 @@ use plimsoll_control::autoscale::{
 };
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::{Instant, Millis, Service, autoscaling::Autoscaling, service::Resources};
+use plimsoll_wire::gateway::ReplicaFigures;
 use std::{collections::BTreeMap, rc::Rc};
 
 /// Requests a second of each replica, among what a replica is looked at for.
@@ -257,7 +258,7 @@ impl Engine {
             let (mut arrived, mut in_flight) = (0, 0);
             for (replica, now) in figures.replicas.iter().filter(|(replica, _)| is_of(replica, name)) {
                 let then = former.replicas.get(replica);
-                arrived += now.requests.saturating_sub(then.map_or(0, |then| then.requests));
+                arrived += now.asked().saturating_sub(then.map_or(0, ReplicaFigures::asked));
                 in_flight += now.in_flight + then.map_or(now.in_flight, |then| then.in_flight);
             }
             let held = figures.held.get(name).copied().unwrap_or(0);

@@ -7,9 +7,11 @@ use super::{
     prepare::Wish,
     pump::{Pump, Stuck},
     reply::Reply,
+    request,
 };
 use crate::{
     forward::Errand,
+    outgoing::Outgoing,
     table::{Backend, Endpoint},
     upstream::{Failure, Patience},
 };
@@ -175,6 +177,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Errand for Delivery<'_, S> {
 
     fn is_whole(&self) -> bool {
         self.repeatable || self.upload.is_untouched()
+    }
+
+    fn is_copyable(&self) -> bool {
+        self.wish.reads
+    }
+
+    fn copy(&self) -> Option<Outgoing> {
+        self.is_copyable().then(|| request::outgoing(self.upload.head())).flatten()
     }
 
     fn status(answer: &Reply) -> u16 {

@@ -39,7 +39,7 @@ pub(super) async fn serve<S>(client: &mut Client<S>, prepared: Prepared) -> Afte
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Prepared { mut visit, backend, head, wish, own, told, idempotent } = prepared;
+    let Prepared { mut visit, backend, head, wish, belonging, told, idempotent } = prepared;
     let bytes_max = backend.limits.body_bytes_max;
     let mut delivery = match Delivery::new(client, head, wish, idempotent, bytes_max).await {
         Ok(delivery) => delivery,
@@ -48,7 +48,7 @@ where
             return refuse(client, Refused { visit, problem, told, wish }, true).await;
         }
     };
-    match forward(&mut visit, backend, &mut delivery, own.as_deref()).await {
+    match forward(&mut visit, backend, &mut delivery, &belonging).await {
         Ok(answered) if answered.answer.status == 101 => tunnel(delivery, visit, answered, &told).await,
         Ok(answered) => answer(delivery, visit, answered, &Terms { wish, told }).await,
         Err(problem) => {
@@ -74,14 +74,14 @@ async fn answer<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Answered { mut answer, flight, cookie, at } = answered;
+    let Answered { mut answer, flight, cookies, at } = answered;
     let Some((mut link, pool)) = delivery.link.take() else { return After::End };
     visit.status = answer.status;
     let wish = terms.wish;
     let chunked = !wish.is_old && matches!(answer.framing, Framing::Chunked | Framing::UntilClose);
     let endless = wish.is_old && matches!(answer.framing, Framing::Chunked | Framing::UntilClose);
     let keep = wish.keep_alive && !endless && !delivery.is_cut && visit.connection.goes_on();
-    if let Some(cookie) = cookie {
+    for cookie in cookies.iter().flatten() {
         field::write(&mut answer.head, "set-cookie", cookie.as_bytes());
     }
     finish_head(&mut answer, &visit, at, &terms.told);

@@ -44,7 +44,11 @@ pub(super) fn kind(name: &str) -> Kind {
         14 => &[("content-length", Kind::ContentLength), ("http2-settings", Kind::Hop)],
         15 => &[("x-forwarded-for", Kind::Claim)],
         16 => &[("x-forwarded-host", Kind::Claim), ("x-forwarded-port", Kind::Claim), ("proxy-connection", Kind::Hop)],
-        17 => &[("transfer-encoding", Kind::TransferEncoding), ("x-forwarded-proto", Kind::Claim)],
+        17 => &[
+            ("transfer-encoding", Kind::TransferEncoding),
+            ("x-forwarded-proto", Kind::Claim),
+            (crate::mirror::MARK, Kind::Claim),
+        ],
         18 => &[
             ("x-forwarded-prefix", Kind::Claim),
             ("x-forwarded-server", Kind::Claim),
@@ -133,6 +137,7 @@ mod tests {
         assert_eq!(kind("Transfer-Encoding"), Kind::TransferEncoding);
         assert_eq!(kind("transfer_ENCODING"), Kind::TransferEncoding);
         assert_eq!(kind("X_Forwarded_For"), Kind::Claim);
+        assert_eq!(kind("X-Plimsoll-Mirror"), Kind::Claim);
         assert_eq!((kind("Hosts"), kind("x-kept")), (Kind::Other, Kind::Other));
     }
 

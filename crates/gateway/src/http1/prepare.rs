@@ -2,12 +2,13 @@
 
 use super::{
     body::Framing,
-    field::{self, FIELDS_MAX, Kind},
+    field::{self, FIELDS_MAX},
     request::{self, Asked},
 };
 use crate::{
+    belonging::{Belonging, Head},
     connection::Connection,
-    handle::{Told, check_limits, find_route, own_cookie},
+    handle::{Told, check_limits, find_route},
     head,
     problem::Problem,
     table::{Backend, Route},
@@ -24,8 +25,7 @@ pub(super) struct Prepared {
     /// The head for a replica, whole.
     pub(super) head: Vec<u8>,
     pub(super) wish: Wish,
-    /// What the client's cookie says of its replica.
-    pub(super) own: Option<String>,
+    pub(super) belonging: Belonging,
     /// Lines for the head of the answer.
     pub(super) told: Vec<u8>,
     /// Doing it twice is as doing it once.
@@ -44,6 +44,8 @@ pub(super) struct Wish {
     pub(super) trailers: bool,
     /// It wants to speak another protocol.
     pub(super) upgrade: bool,
+    /// It only reads, and has no body.
+    pub(super) reads: bool,
 }
 
 /// A request that is refused.
@@ -72,6 +74,7 @@ impl Wish {
         expects_continue: false,
         trailers: false,
         upgrade: false,
+        reads: false,
     };
 
     fn of(asked: &Asked<'_, '_>) -> Self {
@@ -83,6 +86,9 @@ impl Wish {
             expects_continue: asked.expects_continue,
             trailers: asked.wants_trailers,
             upgrade: asked.upgrade().is_some(),
+            reads: matches!(asked.method, "GET" | "HEAD")
+                && matches!(asked.framing, Framing::Nothing)
+                && asked.upgrade().is_none(),
         }
     }
 }
@@ -117,10 +123,9 @@ pub(super) fn prepare(head: &[u8], connection: &Arc<Connection>) -> Plan {
     let mut out = Vec::with_capacity(head.len() + 320);
     visit.request_id = asked.write(&mut out, connection, ingress);
     write_framing(&mut out, &asked);
-    let cookies = asked.fields.iter().filter(|field| field::kind(field.name) == Kind::Cookie).map(|field| field.value);
-    let own = own_cookie(&backend, cookies);
+    let belonging = Belonging::of(&backend, &asked, connection.secure);
     let idempotent = matches!(asked.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE");
-    Plan::Serve(Box::new(Prepared { visit, backend, head: out, wish, own, told, idempotent }))
+    Plan::Serve(Box::new(Prepared { visit, backend, head: out, wish, belonging, told, idempotent }))
 }
 
 /// A request whose head is no head.

@@ -92,6 +92,11 @@ impl Pump {
         !self.touched
     }
 
+    /// What goes out first: the head of a message, and behind it a body that was collected.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.before
+    }
+
     /// Begins anew: only for one that is as a whole in its head.
     pub(super) fn rewind(&mut self) {
         self.before_at = 0;

@@ -4,11 +4,12 @@
 
 use super::{
     body::Framing,
-    field::{self, Fields, Kind, Options},
+    field::{self, FIELDS_MAX, Fields, Kind, Options},
 };
-use crate::{connection::Connection, head, problem::Problem, trace};
-use http::StatusCode;
+use crate::{belonging, connection::Connection, head, outgoing::Outgoing, problem::Problem, trace};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use httparse::{Header, ParserConfig, Request};
+use std::mem::MaybeUninit;
 
 /// A head that was read and found good.
 pub(super) struct Asked<'h, 'b> {
@@ -149,11 +150,6 @@ impl<'b> Asked<'_, 'b> {
         Ok(host)
     }
 
-    /// The first field with that name.
-    pub(super) fn field(&self, name: &str) -> Option<&'b [u8]> {
-        self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
-    }
-
     /// The connection may stay open after the answer.
     pub(super) fn keeps_alive(&self) -> bool {
         !self.options.close && (!self.is_old || self.options.keep_alive)
@@ -207,6 +203,32 @@ impl<'b> Asked<'_, 'b> {
     }
 }
 
+impl<'b> belonging::Head<'b> for Asked<'_, 'b> {
+    fn field(&self, name: &str) -> Option<&'b [u8]> {
+        self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
+    fn cookies(&self) -> impl Iterator<Item = &'b [u8]> {
+        self.fields.iter().filter(|field| field::kind(field.name) == Kind::Cookie).map(|field| field.value)
+    }
+}
+
+/// The request of a head as it was written for a replica, for another engine; it has no body. `None`: that engine does not
+/// take it.
+pub(super) fn outgoing(head: &[u8]) -> Option<Outgoing> {
+    let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+    let mut request = Request::new(&mut []);
+    ParserConfig::default().parse_request_with_uninit_headers(&mut request, head, &mut room).ok()?;
+    let method = Method::from_bytes(request.method?.as_bytes()).ok()?;
+    let uri = request.path?.parse().ok()?;
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
+    for field in request.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        headers.append(name, HeaderValue::from_bytes(field.value).ok()?);
+    }
+    Some(Outgoing::reading(method, uri, headers))
+}
+
 /// Refuses a field whose name some servers take for one that says how long a message is.
 fn refuse_twin(kind: Kind, name: &str) -> Result<(), Problem> {
     if matches!(kind, Kind::Host | Kind::ContentLength | Kind::TransferEncoding | Kind::Connection) {
@@ -218,7 +240,6 @@ fn refuse_twin(kind: Kind, name: &str) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::mem::MaybeUninit;
 
     #[track_caller]
     fn check(text: &str, want: Result<(&str, &str, Framing), u16>) {

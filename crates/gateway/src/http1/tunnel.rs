@@ -22,9 +22,12 @@ pub(super) async fn tunnel<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Answered { answer: mut reply, flight, at, .. } = answered;
+    let Answered { answer: mut reply, flight, cookies, at } = answered;
     let (client, Some((link, _))) = (delivery.client, delivery.link) else { return After::End };
     visit.status = 101;
+    for cookie in cookies.iter().flatten() {
+        field::write(&mut reply.head, "set-cookie", cookie.as_bytes());
+    }
     finish_head(&mut reply, &visit, at, told);
     field::write(&mut reply.head, "connection", b"upgrade");
     if let Some(protocol) = &reply.upgrade {

@@ -1,8 +1,12 @@
 //! Makes a table of an edition, with the live figures that outlive it.
 
-use super::{Backend, Endpoint, Entrance, Route, Table, lookup::Hosts};
+use super::{Backend, Canary, Endpoint, Entrance, Route, Table, lookup::Hosts};
 use crate::live::Registry;
-use plimsoll_model::route::{self, Entry, RateLimit, RouteTable};
+use plimsoll_model::{
+    audience,
+    route::{self, Entry, RateLimit, RouteTable},
+};
+use plimsoll_wire::sum::{START, fnv};
 use std::{collections::BTreeMap, sync::Arc, sync::atomic::Ordering::Relaxed};
 
 /// A compiled edition, and the processes whose death has to be watched.
@@ -67,7 +71,10 @@ fn compile_hosts(edition: &RouteTable, services: &BTreeMap<String, Arc<Backend>>
 
 fn compile_service(name: &str, service: &route::Backend, registry: &mut Registry) -> Backend {
     let live = registry.service(name);
-    let endpoints = service.replicas.iter().map(|endpoint| compile_endpoint(endpoint, registry)).collect();
+    let compile = |endpoint| compile_endpoint(endpoint, service.canary.as_ref(), registry);
+    let endpoints = service.replicas.iter().map(compile).collect();
+    let canary =
+        service.canary.as_ref().map(|rule| Canary { salt: fnv(START, rule.revision.0.as_bytes()), rule: rule.clone() });
     Backend {
         live,
         endpoints,
@@ -75,10 +82,21 @@ fn compile_service(name: &str, service: &route::Backend, registry: &mut Registry
         limits: service.limits.clone(),
         sticky: service.sticky.as_ref().map(|sticky| sticky.cookie.clone()),
         resilience: service.resilience.clone(),
+        canary,
     }
 }
 
-fn compile_endpoint(endpoint: &route::Endpoint, registry: &mut Registry) -> Endpoint {
+fn compile_endpoint(
+    endpoint: &route::Endpoint,
+    canary: Option<&audience::Canary>,
+    registry: &mut Registry,
+) -> Endpoint {
+    let audience = canary.filter(|canary| canary.revision == endpoint.revision).map(|canary| &canary.audience);
+    let weight = match audience {
+        // Chance gives it nothing; among its own, each is a full one.
+        Some(audience) if audience.matches.is_some() && endpoint.weight == 0 => 1000,
+        _ => endpoint.weight.min(1000),
+    };
     let live = registry.replica(&endpoint.id);
     let key = if endpoint.process.is_empty() {
         format!("{}@{}", endpoint.id, endpoint.address)
@@ -89,16 +107,18 @@ fn compile_endpoint(endpoint: &route::Endpoint, registry: &mut Registry) -> Endp
     let pool = registry.pool(&endpoint.id, &key, endpoint.address.to_string());
     if Arc::strong_count(&live) == 2 {
         // Nobody used it before: until `weigh` has spoken, its share is its weight.
-        live.share.store(endpoint.weight.min(1000), Relaxed);
+        live.share.store(weight, Relaxed);
     }
     Endpoint {
         process,
         process_id: endpoint.process.clone(),
         address: endpoint.address,
-        serving: endpoint.serving && endpoint.weight > 0,
-        weight: endpoint.weight.min(1000),
+        // Without a weight it gets what is meant for it alone: copies.
+        serving: endpoint.serving && (weight > 0 || audience.is_some()),
+        weight,
         pool,
-        cookie: format!("{:016x}", hash(endpoint.id.to_string().bytes())),
+        cookie: format!("{:016x}", fnv(START, endpoint.id.to_string().as_bytes())),
+        canary: audience.is_some(),
         live,
     }
 }
@@ -106,10 +126,5 @@ fn compile_endpoint(endpoint: &route::Endpoint, registry: &mut Registry) -> Endp
 /// The number under which the clients of a limit are counted: another one when the limit changes.
 fn number_of(name: &str, limit: &RateLimit) -> u64 {
     let limit = format!("{}/{}/{:?}", limit.requests, limit.per.0, limit.by);
-    hash(name.bytes().chain([0]).chain(limit.bytes()))
-}
-
-/// FNV-1a, 64 bits.
-pub(crate) fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv(fnv(fnv(START, name.as_bytes()), &[0]), limit.as_bytes())
 }

@@ -6,6 +6,7 @@
 
 mod abuse;
 mod backend;
+mod canary;
 mod client;
 mod draining;
 mod edges;

@@ -196,6 +196,14 @@ async fn floods_of_http2_frames_end_their_connection() {
     // A head without an end.
     flood(address, |round| if round == 0 { frame(1, 1, 1, FIELDS) } else { frame(9, 0, 1, &[0, 1, b'x', 1, b'y']) })
         .await;
+    // What asks for nothing, for its own sake: SETTINGS, PING, DATA without any, and what nobody knows.
+    flood(address, |_| frame(4, 0, 0, &[]).repeat(100)).await;
+    flood(address, |_| frame(6, 0, 0, &[0; 8]).repeat(100)).await;
+    flood(address, |_| frame(200, 0, 0, &[]).repeat(100)).await;
+    flood(address, |round| {
+        if round == 0 { frame(1, 4, 1, &[0x83, 0x84, 0x86, 0x41, 1, b'a']) } else { frame(0, 0, 1, &[]).repeat(100) }
+    })
+    .await;
     world
         .told("nothing is left of them", |figures| figures.connections == 0 && figures.replicas["web-1"].in_flight == 0)
         .await;

@@ -230,6 +230,7 @@ pub(crate) fn service(name: &str, replicas: &[&Backend]) -> route::Backend {
         sticky: None,
         // Tests of retries are not about their budget, unless they say so.
         resilience: Resilience { retry_floor: 10_000, ..Resilience::default() },
+        canary: None,
     }
 }
 

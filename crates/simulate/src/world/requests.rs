@@ -6,7 +6,7 @@ use super::{
     state::{Call, Stage, Where},
 };
 use crate::plan::{MS, Plan};
-use plimsoll_control::route::{budget, pick, stick};
+use plimsoll_control::route::{Version, budget, pick, stick};
 
 /// Why one try failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl World {
             _ => None,
         };
         let cookie = cookie.map(|replica| self.replicas[replica as usize].place as usize);
-        let chosen = cookie.and_then(|place| stick(&own.view, tried, place));
+        let chosen = cookie.and_then(|place| stick(Version::Either, &own.view, tried, place));
         match chosen.or_else(|| pick(&own.view, tried, self.choices.bits())) {
             Some(place) => {
                 let replica = own.viewed[place];

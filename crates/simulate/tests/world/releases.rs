@@ -11,8 +11,11 @@ use plimsoll_simulate::{Plan, World};
 
 /// A canary of 10 % and 50 %, each for at least 20 s.
 fn canary() -> Service {
-    let strategy =
-        Strategy::Canary { steps: vec![Ratio::percent(10), Ratio::percent(50)], interval: Millis::from_secs(20) };
+    let strategy = Strategy::Canary {
+        steps: vec![Ratio::percent(10), Ratio::percent(50)],
+        interval: Millis::from_secs(20),
+        audience: Default::default(),
+    };
     let analysis = Analysis {
         error_rate_max: Some(Ratio::percent(1)),
         latency_p95_max: Some(Millis::from_secs(2)),
