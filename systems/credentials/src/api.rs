@@ -11,12 +11,12 @@ mod usernames;
 
 use crate::accounts::MIGRATIONS;
 use crate::filter::Filter;
-use crate::hashing::Hashers;
 use crate::lockout::Lockout;
 use crate::seed;
 use crate::validation::Validation;
 use axum::Router;
 use axum::routing::{delete, get, post};
+use plimsoll_kit::hashing::Hashers;
 use plimsoll_kit::keyvalue::{KeyValue, KeyValueSettings};
 use plimsoll_kit::metrics::Metrics;
 use plimsoll_kit::postgres::{self, PostgresSettings};

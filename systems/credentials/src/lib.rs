@@ -11,7 +11,6 @@ pub mod audit;
 pub mod cache;
 pub mod coalesce;
 pub mod filter;
-pub mod hashing;
 pub mod lockout;
 pub mod names;
 pub mod seed;

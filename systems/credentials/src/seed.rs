@@ -3,9 +3,9 @@
 use crate::accounts::{self, MIGRATIONS};
 use crate::audit::{self, Event};
 use crate::filter::{Filter, RebuildError, rebuild};
-use crate::hashing;
 use crate::names::{Folded, fold};
 use anyhow::{Context, bail};
+use plimsoll_kit::hashing;
 use plimsoll_kit::keyvalue::KeyValueSettings;
 use plimsoll_kit::postgres::{self, PostgresSettings};
 use plimsoll_kit::settings;

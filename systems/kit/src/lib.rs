@@ -9,6 +9,7 @@
 pub mod breaker;
 pub mod extract;
 pub mod fault;
+pub mod hashing;
 pub mod idempotency;
 pub mod keyvalue;
 pub mod logs;
@@ -24,6 +25,8 @@ mod serve;
 pub mod service;
 pub mod sessions;
 pub mod settings;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tokens;
 pub mod trace;
 

@@ -2,7 +2,11 @@
 //!
 //! Behind a pooler in transaction mode the URL must carry `?statement-cache-capacity=0`.
 
+use crate::metrics::Metrics;
 use crate::settings::{Environment, url_variable};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use std::str::FromStr;
@@ -63,6 +67,38 @@ impl PostgresSettings {
             .acquire_timeout(self.acquire_max)
             .idle_timeout(Duration::from_secs(30))
             .max_lifetime(Duration::from_secs(30 * 60))
+    }
+}
+
+/// Counts the connections of a pool whenever `/metrics` is asked: all, and those that nobody uses.
+pub fn count_connections(metrics: &Metrics, store: &'static str, pool: &PgPool) {
+    let pool = pool.clone();
+    metrics.register(|registry| registry.register_collector(Box::new(Connections { store, pool })));
+}
+
+struct Connections {
+    store: &'static str,
+    pool: PgPool,
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connections").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Collector for Connections {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let idle = i64::try_from(self.pool.num_idle()).unwrap_or(i64::MAX);
+        for (name, help, count) in [
+            ("database_connections", "Connections to the database", i64::from(self.pool.size())),
+            ("database_connections_idle", "Connections to the database that nobody uses", idle),
+        ] {
+            let gauge = ConstGauge::new(count);
+            let mut described = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(described.encode_family(&[("store", self.store)])?)?;
+        }
+        Ok(())
     }
 }
 

@@ -145,6 +145,17 @@ impl From<crate::keyvalue::KeyValueError> for Problem {
     }
 }
 
+impl From<crate::hashing::HashingError> for Problem {
+    fn from(error: crate::hashing::HashingError) -> Self {
+        match error {
+            crate::hashing::HashingError::Overloaded => {
+                Self::unavailable("busy", "Too many people are here at once; try again.")
+            }
+            crate::hashing::HashingError::Failed(_) => Self::internal(&error),
+        }
+    }
+}
+
 impl From<crate::peer::PeerError> for Problem {
     fn from(error: crate::peer::PeerError) -> Self {
         tracing::warn!(error = %Chain(&error), "another service does not answer");

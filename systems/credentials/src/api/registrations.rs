@@ -6,7 +6,6 @@
 use super::Api;
 use crate::accounts;
 use crate::audit::{self, Event};
-use crate::hashing::HashingError;
 use crate::names::{Checked, Folded, Reason, check};
 use crate::validation::Status;
 use axum::extract::State;
@@ -140,13 +139,4 @@ fn respond(answered: &Answered) -> Response {
     let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
     let body: &Value = &answered.body;
     (status, [(http::header::CONTENT_TYPE, kind)], body.to_string()).into_response()
-}
-
-impl From<HashingError> for Problem {
-    fn from(error: HashingError) -> Self {
-        match error {
-            HashingError::Overloaded => Self::unavailable("busy", "Too many people are here at once; try again."),
-            HashingError::Failed(_) => Self::internal(&error),
-        }
-    }
 }

@@ -1,10 +1,10 @@
 //! Registration, sessions, lock-out, administration, audit.
 
-use crate::client::More;
-use crate::stores::Redis;
 use crate::world::{ADMIN, ADMIN_PASSWORD, World};
 use futures_util::future::join_all;
 use http::Method;
+use plimsoll_kit::testing::client::More;
+use plimsoll_kit::testing::stores::Redis;
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "correct horse";

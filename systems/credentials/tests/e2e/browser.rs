@@ -1,8 +1,8 @@
 //! The pages in a real browser: the script asks while typing, and nothing violates the policy.
 
-use crate::process::{PATIENCE, Process, command};
-use crate::stores::Redis;
 use crate::world::World;
+use plimsoll_kit::testing::process::{PATIENCE, Process, command};
+use plimsoll_kit::testing::stores::Redis;
 use tempfile::TempDir;
 
 fn browser() -> Option<&'static str> {

@@ -7,10 +7,7 @@
 
 mod accounts;
 mod browser;
-mod client;
 mod pages;
-mod process;
 mod resilience;
-mod stores;
 mod usernames;
 mod world;

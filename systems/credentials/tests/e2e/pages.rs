@@ -1,9 +1,9 @@
 //! The pages as a browser without JavaScript uses them.
 
-use crate::client::{Client, More, Reply};
-use crate::stores::Redis;
 use crate::world::{ADMIN, ADMIN_PASSWORD, World};
 use http::Method;
+use plimsoll_kit::testing::client::{Client, More, Reply};
+use plimsoll_kit::testing::stores::Redis;
 
 /// Keeps cookies, as a browser does.
 struct Visitor {

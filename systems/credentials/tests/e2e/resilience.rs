@@ -1,7 +1,7 @@
 //! Loss of Redis, return of Redis, graceful stop.
 
-use crate::stores::Redis;
 use crate::world::World;
+use plimsoll_kit::testing::stores::Redis;
 use serde_json::json;
 use std::time::Duration;
 
@@ -113,5 +113,11 @@ async fn answers_what_it_began_and_then_ends() {
     }
     let status = world.api.wait();
     assert_eq!(status.code(), Some(0), "{}", world.api.printed());
-    assert!(world.client.try_send(http::Method::GET, "/health", crate::client::More::default()).await.is_err());
+    assert!(
+        world
+            .client
+            .try_send(http::Method::GET, "/health", plimsoll_kit::testing::client::More::default())
+            .await
+            .is_err()
+    );
 }

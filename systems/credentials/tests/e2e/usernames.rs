@@ -1,8 +1,8 @@
 //! Validation, the filter in a cluster, rebuild.
 
-use crate::stores::Redis;
 use crate::world::World;
 use credentials::seed::generated_name;
+use plimsoll_kit::testing::stores::Redis;
 use serde_json::json;
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Stores and services of one test, put together.
 
-use crate::client::{Client, Reply};
-use crate::process::{Process, command, run};
-use crate::stores::{Postgres, Redis, binary};
+use plimsoll_kit::testing::client::{Client, Reply};
+use plimsoll_kit::testing::process::{Process, command, run};
+use plimsoll_kit::testing::stores::{Postgres, Redis};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -89,7 +89,7 @@ impl World {
 }
 
 fn role(words: &[&str]) -> Command {
-    let mut command = command(&binary().to_string_lossy(), None);
+    let mut command = command(env!("CARGO_BIN_EXE_credentials"), None);
     command.args(words);
     command
 }

@@ -7,43 +7,61 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+/// A client of one address.
 #[derive(Clone)]
-pub(crate) struct Client {
+pub struct Client {
     base: String,
     http: Http<HttpConnector, Full<bytes::Bytes>>,
 }
 
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
+/// An answer.
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub text: String,
 }
 
 impl Reply {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// It is none.
     #[track_caller]
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
+    /// The answer, if it has this status.
+    ///
+    /// # Panics
+    /// It has another.
     #[track_caller]
-    pub(crate) fn expect(self, status: u16) -> Self {
+    pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         self
     }
 
-    pub(crate) fn header(&self, name: &str) -> &str {
+    /// A header; empty if there is none.
+    pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 impl Client {
-    pub(crate) fn new(address: &str) -> Self {
+    /// A client of `host:port`.
+    pub fn new(address: &str) -> Self {
         let http = Http::builder(TokioExecutor::new()).build(HttpConnector::new());
         Self { base: format!("http://{address}"), http }
     }
 
-    /// Sends; an error means that no answer came.
-    pub(crate) async fn try_send(&self, method: Method, path: &str, more: More<'_>) -> Result<Reply, String> {
+    /// Sends.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub async fn try_send(&self, method: Method, path: &str, more: More<'_>) -> Result<Reply, String> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in &more.headers {
             request = request.header(*name, *value);
@@ -55,39 +73,49 @@ impl Client {
         Ok(Reply { status: parts.status, headers: parts.headers, text })
     }
 
-    pub(crate) async fn send(&self, method: Method, path: &str, more: More<'_>) -> Reply {
+    /// Sends.
+    ///
+    /// # Panics
+    /// No answer came.
+    pub async fn send(&self, method: Method, path: &str, more: More<'_>) -> Reply {
         self.try_send(method, path, more).await.unwrap()
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Reply {
+    /// A GET.
+    pub async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, More::default()).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+    /// A POST of JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(Method::POST, path, More::json(body)).await
     }
 }
 
 /// Headers and body.
 #[derive(Default)]
-pub(crate) struct More<'a> {
+pub struct More<'a> {
     headers: Vec<(&'static str, &'a str)>,
     body: String,
 }
 
 impl<'a> More<'a> {
-    pub(crate) fn json(body: &Value) -> Self {
+    /// A body of JSON.
+    pub fn json(body: &Value) -> Self {
         Self { headers: vec![("content-type", "application/json")], body: body.to_string() }
     }
 
-    pub(crate) fn form(fields: &[(&str, &str)]) -> Self {
+    /// The fields of a form.
+    pub fn form(fields: &[(&str, &str)]) -> Self {
         let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b' ');
         assert!(fields.iter().all(|(_, value)| plain(value)), "this client does not encode");
         let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", value.replace(' ', "+"))).collect();
         Self { headers: vec![("content-type", "application/x-www-form-urlencoded")], body: pairs.join("&") }
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: &'a str) -> Self {
+    /// With a header more.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &'a str) -> Self {
         self.headers.push((name, value));
         self
     }

@@ -9,23 +9,23 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// Generous: these machines are shared.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A number that no other store of this process has.
-pub(crate) fn own_number() -> u16 {
+pub fn own_number() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// An address in 127.64.0.0/10 that no other test process uses.
-pub(crate) fn own_address() -> Ipv4Addr {
+pub fn own_address() -> Ipv4Addr {
     let id = std::process::id();
     let [_, high, middle, low] = id.to_be_bytes();
     Ipv4Addr::new(127, 64 + (high & 63), middle, low)
 }
 
 /// A command that is killed when the test's thread ends; as `user` if we are root and one is given.
-pub(crate) fn command(program: &str, user: Option<&str>) -> Command {
+pub fn command(program: &str, user: Option<&str>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);
     if let Some(user) = user.filter(|_| is_root()) {
@@ -35,7 +35,8 @@ pub(crate) fn command(program: &str, user: Option<&str>) -> Command {
     command
 }
 
-pub(crate) fn is_root() -> bool {
+/// Do the tests run as root?
+pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
@@ -46,14 +47,18 @@ struct Lines {
 }
 
 /// A running child; killed when dropped.
-pub(crate) struct Process {
+pub struct Process {
     name: String,
     child: Child,
     lines: Arc<(Mutex<Lines>, Condvar)>,
 }
 
 impl Process {
-    pub(crate) fn start(name: &str, command: &mut Command) -> Self {
+    /// Starts a command, and keeps what it prints.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn start(name: &str, command: &mut Command) -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
         let child = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn();
         let child = child.unwrap_or_else(|why| panic!("cannot start {name}: {why}"));
@@ -66,7 +71,10 @@ impl Process {
     }
 
     /// Waits until `find` finds something in what was printed.
-    pub(crate) fn wait_for<T>(&self, mut find: impl FnMut(&str) -> Option<T>) -> T {
+    ///
+    /// # Panics
+    /// It never does.
+    pub fn wait_for<T>(&self, mut find: impl FnMut(&str) -> Option<T>) -> T {
         let (lock, changed) = &*self.lines;
         let deadline = Instant::now() + PATIENCE;
         let mut lines = lock.lock().unwrap();
@@ -80,16 +88,18 @@ impl Process {
         }
     }
 
-    pub(crate) fn printed(&self) -> String {
+    /// What it printed so far.
+    pub fn printed(&self) -> String {
         text(&self.lines.0.lock().unwrap())
     }
 
-    pub(crate) fn terminate(&self) {
+    /// SIGTERM.
+    pub fn terminate(&self) {
         self.signal(rustix::process::Signal::TERM);
     }
 
     /// SIGINT: PostgreSQL's fast shutdown, which does not wait for its clients.
-    pub(crate) fn interrupt(&self) {
+    pub fn interrupt(&self) {
         self.signal(rustix::process::Signal::INT);
     }
 
@@ -97,7 +107,11 @@ impl Process {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }
 
-    pub(crate) fn wait(&mut self) -> ExitStatus {
+    /// Waits until it has ended.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -109,7 +123,10 @@ impl Process {
     }
 
     /// Waits until it has ended and everything it printed was read.
-    pub(crate) fn finish(&mut self) -> String {
+    ///
+    /// # Panics
+    /// It does not end.
+    pub fn finish(&mut self) -> String {
         self.wait();
         let (lock, changed) = &*self.lines;
         let lines = lock.lock().unwrap();
@@ -118,7 +135,8 @@ impl Process {
         text(&lines)
     }
 
-    pub(crate) fn kill(&mut self) {
+    /// SIGKILL.
+    pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -151,8 +169,11 @@ fn collect(reader: impl Read, sink: &(Mutex<Lines>, Condvar)) {
     sink.1.notify_all();
 }
 
-/// Runs to the end and returns what was printed; fails the test if it fails.
-pub(crate) fn run(name: &str, command: &mut Command) -> String {
+/// Runs to the end and returns what was printed.
+///
+/// # Panics
+/// It fails.
+pub fn run(name: &str, command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|why| panic!("cannot run {name}: {why}"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name} failed: {text}");

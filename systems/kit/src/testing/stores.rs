@@ -1,8 +1,8 @@
 //! A PostgreSQL and a Redis for one test.
 
-use crate::process::{PATIENCE, Process, command, is_root, own_address, own_number, run};
+use super::process::{PATIENCE, Process, command, is_root, own_address, own_number, run};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -10,8 +10,11 @@ use tempfile::TempDir;
 const PASSWORD: &str = "for-tests";
 
 /// Waits until `done`, which is asked again and again.
+///
+/// # Panics
+/// It never is.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "waited too long until {what}");
@@ -19,14 +22,19 @@ pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-pub(crate) struct Postgres {
+/// A PostgreSQL; ended when dropped.
+pub struct Postgres {
     process: Process,
     port: u16,
     _folder: TempDir,
 }
 
 impl Postgres {
-    pub(crate) fn start() -> Self {
+    /// Starts an empty one.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let user = is_root().then_some("postgres");
         if user.is_some() {
@@ -52,7 +60,8 @@ impl Postgres {
         Self { process, port, _folder: folder }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its address.
+    pub fn url(&self) -> String {
         format!("postgres://test@{}:{}/postgres", own_address(), self.port)
     }
 }
@@ -74,20 +83,22 @@ fn program(name: &str) -> String {
 }
 
 /// One node, or three that form a cluster.
-pub(crate) struct Redis {
+pub struct Redis {
     nodes: Vec<Process>,
     /// The nodes' ports, one or three.
-    pub(crate) ports: Vec<u16>,
+    pub ports: Vec<u16>,
     folder: TempDir,
     is_cluster: bool,
 }
 
 impl Redis {
-    pub(crate) fn single() -> Self {
+    /// One node.
+    pub fn single() -> Self {
         Self::start(1)
     }
 
-    pub(crate) fn cluster() -> Self {
+    /// Three nodes that form a cluster.
+    pub fn cluster() -> Self {
         let this = Self::start(3);
         let nodes = this.ports.iter().map(|port| format!("{}:{port}", own_address()));
         let mut create = Command::new("redis-cli");
@@ -127,14 +138,17 @@ impl Redis {
     }
 
     /// What redis-cli answers.
-    pub(crate) fn ask(&self, port: u16, words: &[&str]) -> String {
+    pub fn ask(&self, port: u16, words: &[&str]) -> String {
         let mut ask = Command::new("redis-cli");
         ask.args(["-h", &own_address().to_string(), "-p", &port.to_string(), "-a", PASSWORD, "--no-auth-warning"]);
         run("redis-cli", ask.args(words))
     }
 
     /// Moves the slot of `key`, and all that is in it, from the node that serves it to the next one.
-    pub(crate) fn move_key(&self, key: &str) {
+    ///
+    /// # Panics
+    /// No node has it, or one refuses.
+    pub fn move_key(&self, key: &str) {
         let slot = self.ask(self.ports[0], &["cluster", "keyslot", key]).trim().to_owned();
         let holds = |port: &&u16| self.ask(**port, &["cluster", "getkeysinslot", &slot, "1"]).contains(key);
         let from = *self.ports.iter().find(holds).expect("a node that has the key");
@@ -152,26 +166,24 @@ impl Redis {
         }
     }
 
-    pub(crate) fn kill(&mut self) {
+    /// Kills every node.
+    pub fn kill(&mut self) {
         self.nodes.iter_mut().for_each(Process::kill);
         self.nodes.clear();
     }
 
     /// Starts the single node again, empty.
-    pub(crate) fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         let node = self.start_node(self.ports[0]);
         self.nodes.push(node);
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its address.
+    pub fn url(&self) -> String {
         let nodes: Vec<_> = self.ports.iter().map(|port| format!("{}:{port}", own_address())).collect();
         if self.is_cluster {
             return format!("redis+cluster://:{PASSWORD}@{}", nodes.join(","));
         }
         format!("redis://:{PASSWORD}@{}/0", nodes[0])
     }
-}
-
-pub(crate) fn binary() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_credentials"))
 }

@@ -164,7 +164,7 @@ pub fn hash_blocking(password: &str) -> Result<String, HashingError> {
 
 /// A password that nobody knows.
 pub fn random_password() -> String {
-    plimsoll_kit::sessions::hex(&rand::random::<[u8; 16]>())
+    crate::sessions::hex(&rand::random::<[u8; 16]>())
 }
 
 fn hash_now(password: &str, memory: &mut Vec<Block>) -> Result<String, HashingError> {
