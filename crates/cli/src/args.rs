@@ -273,6 +273,9 @@ pub(crate) struct Up {
     /// Return once everything is ready, and leave it running
     #[arg(short, long)]
     pub(crate) detach: bool,
+    /// Build and bring in anew whenever the file or something under `build.sources` changes
+    #[arg(short, long, conflicts_with_all = ["detach", "no_build"])]
+    pub(crate) watch: bool,
     /// Don't run the services' build commands
     #[arg(long)]
     pub(crate) no_build: bool,
@@ -391,10 +394,19 @@ pub(crate) struct Simulate {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Load {
-    /// What to ask for, as `http://HOST[:PORT]/PATH`; may hold, in braces, `n` (its number), `uuid`, `random:N`
-    pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) at: At,
+    /// What to ask for, as `http://HOST[:PORT]/PATH`; may hold, in braces, `n` (its number), `uuid`, `random:N`. Without
+    /// it: the streams of the file's `simulation.traffic`, sent to the running system
+    pub(crate) url: Option<String>,
+    /// Only this stream of the file; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "url")]
+    pub(crate) stream: Vec<String>,
+    /// So many times as much as the file says
+    #[arg(long, value_name = "N", default_value_t = 1.0, conflicts_with = "url")]
+    pub(crate) times: f64,
     /// Requests a second
-    #[arg(short, long, default_value_t = 100.0)]
+    #[arg(short, long, default_value_t = 100.0, requires = "url")]
     pub(crate) rate: f64,
     /// Seconds
     #[arg(short, long, default_value_t = 10)]

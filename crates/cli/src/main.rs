@@ -28,6 +28,7 @@ mod stay;
 mod table;
 mod up;
 mod upgrade;
+mod watch;
 
 use args::{Args, Command};
 use clap::Parser;

@@ -5,6 +5,7 @@ use crate::{
     interrupted::{self, Progress, interrupted},
     keeper, print, project, release, status,
     stay::{again, show_line, show_logs, stay},
+    watch,
 };
 use anyhow::{Context, bail};
 use plimsoll_api::{Client, ClientError, Offer, Status};
@@ -49,6 +50,8 @@ async fn run(up: &Up, place: &Place, project: &project::Project, progress: &Prog
     for chosen in &project.notes {
         print::note(&format!("note: {chosen}"));
     }
+    // Before the first build: what changes while that runs is not missed.
+    let sources = if up.watch { Some(watch::Sources::of(project)?) } else { None };
     if !up.no_build && !build(project, &[]).await? {
         return Ok(interrupted::code());
     }
@@ -66,7 +69,7 @@ async fn run(up: &Up, place: &Place, project: &project::Project, progress: &Prog
             if good {
                 print::line("nothing to change: everything is as the file says");
             }
-            return finish(up, &client, (&now, good), accepted.after).await;
+            return finish(up, &client, (&now, good), accepted.after, sources).await;
         }
     }
     for change in &accepted.changes {
@@ -75,7 +78,7 @@ async fn run(up: &Up, place: &Place, project: &project::Project, progress: &Prog
     let why = match wait_until_ready(&client, accepted.after, Some(up.timeout)).await? {
         Arrival::Ready(now) => {
             let good = release::is_good(&client, before, &now).await?;
-            return finish(up, &client, (&now, good), accepted.after).await;
+            return finish(up, &client, (&now, good), accepted.after, sources).await;
         }
         Arrival::Stuck(now) => {
             print::raw(&status::text(&now));
@@ -91,7 +94,21 @@ async fn run(up: &Up, place: &Place, project: &project::Project, progress: &Prog
     if up.detach {
         return Ok(ExitCode::FAILURE);
     }
-    stay(&client, accepted.after).await
+    stay_and_watch(up, &client, accepted.after, sources).await
+}
+
+/// Stays until the system has ended; meanwhile follows its sources, if it is asked to.
+async fn stay_and_watch(
+    up: &Up,
+    client: &Client,
+    after: u64,
+    sources: Option<watch::Sources>,
+) -> anyhow::Result<ExitCode> {
+    let Some(sources) = sources else { return stay(client, after).await };
+    tokio::select! {
+        ended = stay(client, after) => ended,
+        failed = watch::follow(&up.at, client, sources) => Err(failed),
+    }
 }
 
 /// Tells a system that runs here that a file was refused, so that its events say so. Nobody need hear it.
@@ -205,7 +222,13 @@ async fn show_last_words(client: &Client, now: &Status) {
     }
 }
 
-async fn finish(up: &Up, client: &Client, (now, good): (&Status, bool), after: u64) -> anyhow::Result<ExitCode> {
+async fn finish(
+    up: &Up,
+    client: &Client,
+    (now, good): (&Status, bool),
+    after: u64,
+    sources: Option<watch::Sources>,
+) -> anyhow::Result<ExitCode> {
     print::raw(&status::text(now));
     let recorded = now.unenforced.iter().filter(|setting| setting.class != SettingClass::Enforced).count();
     if recorded > 0 {
@@ -217,5 +240,5 @@ async fn finish(up: &Up, client: &Client, (now, good): (&Status, bool), after: u
     }
     print::note("ready; Ctrl-C ends the system (`plimsoll up --detach` leaves it running)");
     let last = client.events_so_far(after).await.ok().and_then(|events| events.last().map(|event| event.number));
-    stay(client, last.unwrap_or(after)).await
+    stay_and_watch(up, client, last.unwrap_or(after), sources).await
 }

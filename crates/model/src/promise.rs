@@ -123,6 +123,25 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The path that it is about; `None`: it is about a service, or about everything.
+    #[must_use]
+    pub fn route(&self) -> Option<&str> {
+        match self {
+            Self::Latency { route, .. } | Self::Throughput { route, .. } | Self::Concurrency { route, .. } => {
+                Some(route)
+            }
+            Self::Availability { route, .. } | Self::Survival { route } | Self::Autoscale { route, .. } => {
+                route.as_deref()
+            }
+            Self::Failover { .. }
+            | Self::Releases { .. }
+            | Self::Rollback { .. }
+            | Self::RecoveryPoint { .. }
+            | Self::RecoveryTime { .. }
+            | Self::Cost { .. } => None,
+        }
+    }
+
     /// The key that stands for it in the file.
     #[must_use]
     pub fn name(&self) -> &'static str {

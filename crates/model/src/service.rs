@@ -66,6 +66,9 @@ pub struct Service {
 pub struct Build {
     /// A command of the shell, run in the file's folder before the service starts.
     pub command: Option<String>,
+    /// What it is made of, from the file's folder: files, and folders with all that is in them. Watched by `up --watch`.
+    /// Empty: the file's folder.
+    pub sources: Vec<String>,
     /// A folder for an image build.
     pub context: Option<String>,
     /// The Dockerfile in it.

@@ -35,6 +35,7 @@ mod sample;
 mod table;
 #[cfg(test)]
 mod testing;
+mod traffic;
 mod visit;
 
 pub use page::page;
@@ -43,3 +44,4 @@ pub use prove::{Options, ProveError, Step, prove};
 pub use report::Report;
 pub use sample::{failure_rate_below, requests_for_percentile, requests_for_rate};
 pub use table::{Detail, table};
+pub use traffic::{Play, Sent, play};

@@ -40,6 +40,12 @@ impl Unproven {
     }
 }
 
+impl std::fmt::Display for Unproven {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; {}", self.why, self.todo)
+    }
+}
+
 /// What figures mean for a promise.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Judgement {

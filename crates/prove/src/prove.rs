@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use plimsoll_api::{Client, ClientError};
+use plimsoll_model::System;
 use plimsoll_model::promise::{Kind, Promise};
 use plimsoll_model::system::Target;
 
@@ -61,6 +62,17 @@ pub enum ProveError {
         /// Those that exist.
         known: String,
     },
+    /// There is no stream of that name.
+    #[error("there is no stream `{name}` under `simulation.traffic`; there are: {known}")]
+    NoSuchStream {
+        /// The name that was asked for.
+        name: String,
+        /// Those that exist.
+        known: String,
+    },
+    /// The file says of no traffic.
+    #[error("the file has no `simulation.traffic`")]
+    NoTraffic,
 }
 
 /// What goes on, for a person who waits.
@@ -86,13 +98,7 @@ pub enum Step<'a> {
 /// `ProveError`, before anything was done. What goes wrong later makes the promise concerned *unproven*.
 pub async fn prove(client: Client, options: Options, mut tell: impl FnMut(Step<'_>)) -> Result<Report, ProveError> {
     let system = client.system().await.map_err(ProveError::Engine)?.system;
-    let status = client.status().await.map_err(ProveError::Engine)?;
-    let environment = status.environment.clone().or_else(|| system.environment.clone());
-    if !options.allow_production
-        && let Some(what) = production(environment.as_deref(), &status.target, &system.target)
-    {
-        return Err(ProveError::Production { what });
-    }
+    let environment = allowed(&client, &system, &options).await?;
     if let Some(name) = options.only.iter().find(|name| !system.promises.contains_key(*name)) {
         let known = system.promises.keys().cloned().collect::<Vec<_>>().join(", ");
         return Err(ProveError::NoSuchPromise { name: name.clone(), known });
@@ -119,6 +125,19 @@ pub async fn prove(client: Client, options: Options, mut tell: impl FnMut(Step<'
     Ok(report)
 }
 
+/// The system's environment, if load may be made there.
+///
+/// # Errors
+/// It is production, or the engine can't be asked.
+pub(crate) async fn allowed(client: &Client, system: &System, options: &Options) -> Result<Option<String>, ProveError> {
+    let status = client.status().await.map_err(ProveError::Engine)?;
+    let environment = status.environment.clone().or_else(|| system.environment.clone());
+    match production(environment.as_deref(), &status.target, &system.target) {
+        Some(what) if !options.allow_production => Err(ProveError::Production { what }),
+        _ => Ok(environment),
+    }
+}
+
 /// How much an experiment of this kind hurts.
 fn harm(kind: &Kind) -> u8 {
     match kind {
@@ -135,7 +154,7 @@ fn harm(kind: &Kind) -> u8 {
 }
 
 /// What `{n}` begins with: a million numbers for each second, so that two sessions never make the same thing twice.
-fn first_number(now: Duration) -> u64 {
+pub(crate) fn first_number(now: Duration) -> u64 {
     // Counted from 2026, so that the numbers stay exact in JSON for 250 years.
     now.as_secs().saturating_sub(1_767_225_600).saturating_mul(1_000_000)
 }

@@ -35,6 +35,7 @@ pub(crate) static BUILD: Section = Section {
     name: "`build`",
     keys: &[
         key("command", Shape::Text, "A command of the shell, run in the file's folder before the service starts."),
+        key("sources", Shape::List(&Shape::Text), "Files and folders that it is made of, watched by `up --watch`."),
         key("context", Shape::Text, "The folder of an image build."),
         key("dockerfile", Shape::Text, "The Dockerfile in it."),
     ],
@@ -222,6 +223,7 @@ impl Reading<'_, '_> {
         let fields = self.fields(node, &BUILD, path)?;
         let build = Build {
             command: fields.get("command").and_then(|n| self.some_text(n)),
+            sources: fields.get("sources").map(|n| self.texts(n, "sources: [src]")).unwrap_or_default(),
             context: fields.get("context").and_then(|n| self.some_text(n)),
             dockerfile: fields.get("dockerfile").and_then(|n| self.some_text(n)),
         };

@@ -35,6 +35,7 @@ mod stores;
 mod sweep;
 mod traffic;
 mod upgrading;
+mod watching;
 mod world;
 
 /// How often something is done: `usual` times, or more in a soak.
