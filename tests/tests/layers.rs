@@ -49,6 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("plimsoll-kit", &[]),
     ("credentials", &["plimsoll-kit"]),
+    ("customers", &["plimsoll-kit"]),
     ("plimsoll-tests", &[]),
 ];
 
