@@ -142,7 +142,7 @@ impl Client {
     /// # Errors
     /// `Refused` if there is no such kind.
     pub async fn explain(&self, kind: &str, name: &str) -> Result<Explanation, ClientError> {
-        self.ask(Method::GET, &format!("{}?kind={kind}&name={name}", paths::EXPLAIN), Vec::new()).await
+        self.ask(Method::GET, &format!("{}?kind={kind}&name={}", paths::EXPLAIN, percent(name)), Vec::new()).await
     }
 
     /// Tells that a file was refused before it was offered, with the findings.
@@ -171,7 +171,7 @@ impl Client {
     /// # Errors
     /// As [`ClientError`] says.
     pub async fn logs(&self, service: Option<&str>, tail: usize, follow: bool) -> Result<Lines, ClientError> {
-        let service = service.map(|name| format!("service={name}&")).unwrap_or_default();
+        let service = service.map(|name| format!("service={}&", percent(name))).unwrap_or_default();
         self.lines(&format!("{}?{service}tail={tail}&follow={follow}", paths::LOGS)).await
     }
 
@@ -180,7 +180,7 @@ impl Client {
     /// # Errors
     /// `Refused` if there is no such service.
     pub async fn restart(&self, service: &str) -> Result<(), ClientError> {
-        self.order(&format!("{}?service={service}", paths::RESTART)).await.map(drop)
+        self.order(&format!("{}?service={}", paths::RESTART, percent(service))).await.map(drop)
     }
 
     /// Runs so many replicas of a service; tells in a sentence how long that holds.
@@ -188,7 +188,7 @@ impl Client {
     /// # Errors
     /// `Refused` if there is no such service, or the number is out of bounds.
     pub async fn scale(&self, service: &str, replicas: u32) -> Result<String, ClientError> {
-        self.order(&format!("{}?service={service}&replicas={replicas}", paths::SCALE)).await
+        self.order(&format!("{}?service={}&replicas={replicas}", paths::SCALE, percent(service))).await
     }
 
     /// What happened in releases.
@@ -215,7 +215,7 @@ impl Client {
     /// # Errors
     /// `Refused` if there is no such replica, or it does not run.
     pub async fn signal(&self, replica: &str, signal: i32) -> Result<(), ClientError> {
-        self.order(&format!("{}?replica={replica}&signal={signal}", paths::SIGNAL)).await.map(drop)
+        self.order(&format!("{}?replica={}&signal={signal}", paths::SIGNAL, percent(replica))).await.map(drop)
     }
 
     /// Ends the system, and drops its stores' data with `volumes`. Answers when it has begun.

@@ -17,6 +17,13 @@ pub(crate) struct FileArgs {
     /// The file; a folder stands for the plimsoll.yaml in it. Default: here, or in the nearest folder above
     #[arg(short, long, value_name = "PATH")]
     pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) overlay: Overlay,
+}
+
+/// Which environment: for commands that read the file. What runs has one already.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct Overlay {
     /// The environment laid over the file. Default: `development` where there is one
     #[arg(short, long, value_name = "NAME")]
     pub(crate) env: Option<String>,
@@ -25,8 +32,9 @@ pub(crate) struct FileArgs {
 /// Which running system.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub(crate) struct At {
-    #[command(flatten)]
-    pub(crate) file: FileArgs,
+    /// The file; a folder stands for the plimsoll.yaml in it. Default: here, or in the nearest folder above
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
     /// The state directory. Default: .plimsoll beside the file
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
@@ -132,8 +140,9 @@ pub(crate) enum Command {
     },
     /// Write the file in its canonical form
     Fmt {
-        #[command(flatten)]
-        file: FileArgs,
+        /// The file; a folder stands for the plimsoll.yaml in it. Default: here, or in the nearest folder above
+        #[arg(short, long, value_name = "PATH")]
+        file: Option<PathBuf>,
         /// Write nothing; exit 1 if the form differs
         #[arg(long)]
         check: bool,
@@ -144,6 +153,8 @@ pub(crate) enum Command {
     Plan {
         #[command(flatten)]
         at: At,
+        #[command(flatten)]
+        overlay: Overlay,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -253,6 +264,8 @@ pub(crate) struct Events {
 pub(crate) struct Replay {
     #[command(flatten)]
     pub(crate) at: At,
+    #[command(flatten)]
+    pub(crate) overlay: Overlay,
     /// A state directory, or the `journal` in it. Default: that of the system here
     pub(crate) journal: Option<PathBuf>,
     /// Decide under this file instead; what was recorded does not react to that, and differences are no failure
@@ -270,6 +283,8 @@ pub(crate) struct Replay {
 pub(crate) struct Up {
     #[command(flatten)]
     pub(crate) at: At,
+    #[command(flatten)]
+    pub(crate) overlay: Overlay,
     /// Return once everything is ready, and leave it running
     #[arg(short, long)]
     pub(crate) detach: bool,
@@ -289,6 +304,8 @@ pub(crate) struct Up {
 pub(crate) struct Release {
     #[command(flatten)]
     pub(crate) at: At,
+    #[command(flatten)]
+    pub(crate) overlay: Overlay,
     /// Only these services; others stay as they are. Default: all of the file
     pub(crate) services: Vec<String>,
     /// Return once it has begun
@@ -385,7 +402,7 @@ pub(crate) struct Simulate {
     #[arg(long, conflicts_with = "speed")]
     pub(crate) fluid: bool,
     /// Find the load line: the most people, between two numbers, at which every promise holds, and what breaks first
-    #[arg(long, value_name = "FROM..TO")]
+    #[arg(long, value_name = "FROM..TO", conflicts_with_all = ["fluid", "speed", "trace", "html"])]
     pub(crate) users: Option<String>,
     /// Play so many worlds with faults of chance, one for each seed from --seed on, and check what must always be
     #[arg(long, value_name = "N", conflicts_with_all = ["users", "fluid", "speed", "trace", "html"])]

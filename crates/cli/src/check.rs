@@ -1,19 +1,19 @@
 //! `plimsoll check`, `fmt`, `schema` and `plan`: about the file; nothing runs.
 
 use crate::{
-    args::{At, FileArgs, Format},
+    args::{At, FileArgs, Format, Overlay},
     print, project,
 };
 use anyhow::Context;
 use plimsoll_api::Client;
 use plimsoll_spec::Source;
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 /// Checks the file.
 pub(crate) fn check(args: &FileArgs, format: Format) -> anyhow::Result<ExitCode> {
-    let file = project::find_file(args)?;
+    let file = project::find_file(args.file.as_deref())?;
     let name = project::shown(&file);
-    let (text, checked) = project::check(&file, &name, args);
+    let (text, checked) = project::check(&file, &name, &args.overlay);
     let source = Source::new(&name, &text);
     match format {
         Format::Text => {
@@ -31,8 +31,8 @@ pub(crate) fn check(args: &FileArgs, format: Format) -> anyhow::Result<ExitCode>
 }
 
 /// Writes the file in its canonical form.
-pub(crate) fn fmt(args: &FileArgs, only_check: bool) -> anyhow::Result<ExitCode> {
-    let file = project::find_file(args)?;
+pub(crate) fn fmt(named: Option<&Path>, only_check: bool) -> anyhow::Result<ExitCode> {
+    let file = project::find_file(named)?;
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let new = plimsoll_spec::fmt(&text);
     if new == text {
@@ -53,8 +53,8 @@ pub(crate) fn schema() -> anyhow::Result<ExitCode> {
 }
 
 /// Shows what `up` would change.
-pub(crate) async fn plan(at: &At, json: bool) -> anyhow::Result<ExitCode> {
-    let Some(project) = project::read(&at.file)? else { return Ok(ExitCode::FAILURE) };
+pub(crate) async fn plan(at: &At, overlay: &Overlay, json: bool) -> anyhow::Result<ExitCode> {
+    let Some(project) = project::read(at.file.as_deref(), overlay)? else { return Ok(ExitCode::FAILURE) };
     let place = project::place(at)?;
     let running = Client::new(place.api_socket()).system().await.ok().filter(|offer| !offer.file.is_empty());
     let previous = running.as_ref().map(|offer| &offer.system);

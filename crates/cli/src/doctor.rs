@@ -6,7 +6,7 @@ use std::{net::TcpListener, path::Path, process::ExitCode};
 
 /// Looks at everything the file needs of the machine.
 pub(crate) fn doctor(args: &FileArgs) -> anyhow::Result<ExitCode> {
-    let Some(project) = project::read(args)? else { return Ok(ExitCode::FAILURE) };
+    let Some(project) = project::read(args.file.as_deref(), &args.overlay)? else { return Ok(ExitCode::FAILURE) };
     let mut lacks = 0;
     for (name, store) in &project.system.stores {
         for finding in plimsoll_stores::doctor(store) {

@@ -1,7 +1,7 @@
 //! The file that a command is about, and the place where its system's state lives.
 
 use crate::{
-    args::{At, FileArgs},
+    args::{At, Overlay},
     print,
 };
 use anyhow::{Context, bail};
@@ -30,9 +30,9 @@ pub(crate) struct Project {
 }
 
 /// The file that is meant: named, or found here or above.
-pub(crate) fn find_file(args: &FileArgs) -> anyhow::Result<PathBuf> {
+pub(crate) fn find_file(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     let here = env::current_dir().context("cannot tell the current folder")?;
-    if let Some(named) = &args.file {
+    if let Some(named) = named {
         let named = here.join(named);
         return Ok(if named.is_dir() { named.join(FILE) } else { named });
     }
@@ -41,10 +41,10 @@ pub(crate) fn find_file(args: &FileArgs) -> anyhow::Result<PathBuf> {
 }
 
 /// Reads and checks the file; findings are printed. `None`: it has errors, and nothing may run.
-pub(crate) fn read(args: &FileArgs) -> anyhow::Result<Option<Project>> {
-    let file = find_file(args)?;
+pub(crate) fn read(named: Option<&Path>, overlay: &Overlay) -> anyhow::Result<Option<Project>> {
+    let file = find_file(named)?;
     let name = shown(&file);
-    let (text, checked) = check(&file, &name, args);
+    let (text, checked) = check(&file, &name, overlay);
     if !checked.diagnostics.is_empty() {
         let source = Source::new(&name, &text);
         print::note(&plimsoll_spec::render_text(&checked.diagnostics, &source, print::colour_on_stderr()));
@@ -55,12 +55,12 @@ pub(crate) fn read(args: &FileArgs) -> anyhow::Result<Option<Project>> {
 }
 
 /// Reads and checks a file; one that can't be read has a finding that says why.
-pub(crate) fn check(file: &Path, name: &str, args: &FileArgs) -> (String, Checked) {
+pub(crate) fn check(file: &Path, name: &str, overlay: &Overlay) -> (String, Checked) {
     match plimsoll_spec::read(file) {
         Err(finding) => (String::new(), Checked { system: None, diagnostics: vec![*finding], notes: Vec::new() }),
         Ok(text) => {
             let checked = plimsoll_spec::check(&Input {
-                environment: args.env.as_deref(),
+                environment: overlay.env.as_deref(),
                 folder: file.parent().and_then(Path::file_name).and_then(|folder| folder.to_str()),
                 ..Input::new(name, &text)
             });
@@ -81,7 +81,7 @@ pub(crate) fn place(at: &At) -> anyhow::Result<Place> {
     if let Some(state) = &at.state {
         return Ok(Place::new(&normal(&here.join(state))));
     }
-    let file = find_file(&at.file)?;
+    let file = find_file(at.file.as_deref())?;
     let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
     Ok(Place::new(&normal(&folder.join(STATE))))
 }

@@ -27,7 +27,9 @@ pub(crate) async fn release(release: Release) -> anyhow::Result<ExitCode> {
 
 /// Reads the file again, builds, offers, and waits for the end.
 async fn bring_in(release: &Release) -> anyhow::Result<ExitCode> {
-    let Some(project) = project::read(&release.at.file)? else { return Ok(ExitCode::FAILURE) };
+    let Some(project) = project::read(release.at.file.as_deref(), &release.overlay)? else {
+        return Ok(ExitCode::FAILURE);
+    };
     let (client, _) = project::client(&release.at).await?;
     for name in &release.services {
         if !project.system.services.contains_key(name) {

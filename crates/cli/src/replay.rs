@@ -1,10 +1,6 @@
 //! `plimsoll replay`: recorded inputs, decided by today's code, or under another file.
 
-use crate::{
-    args::{FileArgs, Replay},
-    events::time,
-    print, project,
-};
+use crate::{args::Replay, events::time, print, project};
 use anyhow::{Context, bail};
 use plimsoll_control::autoscale::vectors::{Case, answer};
 use plimsoll_journal::replay::{Difference, Replayed, replay as replay_all};
@@ -30,8 +26,7 @@ pub(crate) fn replay(asked: &Replay) -> anyhow::Result<ExitCode> {
     let other = match &asked.with {
         None => None,
         Some(file) => {
-            let file = FileArgs { file: Some(file.clone()), env: asked.at.file.env.clone() };
-            let Some(project) = project::read(&file)? else { return Ok(ExitCode::FAILURE) };
+            let Some(project) = project::read(Some(file), &asked.overlay)? else { return Ok(ExitCode::FAILURE) };
             Some(project.system)
         }
     };

@@ -69,7 +69,7 @@ fn people(text: &str) -> anyhow::Result<u64> {
         None => text.strip_suffix('M').map_or((text, 1), |number| (number, 1_000_000)),
     };
     let number: u64 = number.parse().with_context(|| format!("`{text}` is no number of people: write 10k or 1M"))?;
-    Ok(number * times)
+    number.checked_mul(times).with_context(|| format!("`{text}` is too many people"))
 }
 
 /// Plays one world for each seed. 1: a checker found something in one of them.
@@ -102,7 +102,7 @@ fn swarm(imagined: &Imagined, seeds: std::ops::Range<u64>, json: bool) -> anyhow
 
 /// Reads the file with the settings of the command; findings are printed. `None`: it has errors.
 fn read(args: &Simulate) -> anyhow::Result<Option<Imagined>> {
-    let file = project::find_file(&args.file)?;
+    let file = project::find_file(args.file.file.as_deref())?;
     let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
     let name = project::shown(&file);
     let text = match plimsoll_spec::read(&file) {
@@ -115,7 +115,7 @@ fn read(args: &Simulate) -> anyhow::Result<Option<Imagined>> {
     };
     let settings: Vec<Setting> = args.set.iter().map(|text| setting(text)).collect::<Result<_, _>>()?;
     let checked = plimsoll_spec::check(&Input {
-        environment: args.file.env.as_deref(),
+        environment: args.file.overlay.env.as_deref(),
         folder: folder.file_name().and_then(|folder| folder.to_str()),
         set: &settings,
         ..Input::new(&name, &text)

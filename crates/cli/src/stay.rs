@@ -7,12 +7,13 @@ use std::{process::ExitCode, time::Duration};
 
 /// Shows what happens until the system has ended.
 pub(crate) async fn stay(client: &Client, after: u64) -> anyhow::Result<ExitCode> {
-    let mut lines = client.events(after, true).await?;
+    let (mut after, mut lines) = (after, client.events(after, true).await?);
     loop {
         match lines.next().await {
-            Ok(Some(line)) => show_line(&line),
+            Ok(Some(line)) => after = show_line(&line).unwrap_or(after),
             _ => match again(client, after).await {
                 Ok(fresh) => lines = fresh,
+                Err(error) if client.is_there().await => return Err(error),
                 Err(_) => break,
             },
         }
@@ -41,11 +42,11 @@ fn as_printed(line: &str) -> String {
     format!("{:12}   {name:16} | {text}", of_day.get(..12).unwrap_or(of_day))
 }
 
-/// Shows an event that came as a line.
-pub(crate) fn show_line(line: &str) {
-    if let Ok(event) = serde_json::from_str::<Event>(line) {
-        print::note(&show(&event));
-    }
+/// Shows an event that came as a line; its number, so that whoever asks again goes on behind it.
+pub(crate) fn show_line(line: &str) -> Option<u64> {
+    let event: Event = serde_json::from_str(line).ok()?;
+    print::note(&show(&event));
+    Some(event.number)
 }
 
 /// The stream of events anew, after the engine was started anew.

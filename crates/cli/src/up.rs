@@ -9,7 +9,7 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use plimsoll_api::{Client, ClientError, Offer, Status};
-use plimsoll_model::system::SettingClass;
+use plimsoll_model::{System, system::SettingClass};
 use plimsoll_wire::place::Place;
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt, process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,7 +33,7 @@ pub(crate) enum Arrival {
 pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
     // Before anything else: from here to the end no Ctrl-C is lost.
     let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-    let Some(project) = project::read(&up.at.file)? else {
+    let Some(project) = project::read(up.at.file.as_deref(), &up.overlay)? else {
         tell_refused(&up).await;
         return Ok(ExitCode::FAILURE);
     };
@@ -107,15 +107,15 @@ async fn stay_and_watch(
     let Some(sources) = sources else { return stay(client, after).await };
     tokio::select! {
         ended = stay(client, after) => ended,
-        failed = watch::follow(&up.at, client, sources) => Err(failed),
+        failed = watch::follow(up, client, sources) => Err(failed),
     }
 }
 
 /// Tells a system that runs here that a file was refused, so that its events say so. Nobody need hear it.
 async fn tell_refused(up: &Up) {
-    let (Ok(place), Ok(file)) = (project::place(&up.at), project::find_file(&up.at.file)) else { return };
+    let (Ok(place), Ok(file)) = (project::place(&up.at), project::find_file(up.at.file.as_deref())) else { return };
     let name = project::shown(&file);
-    let (text, checked) = project::check(&file, &name, &up.at.file);
+    let (text, checked) = project::check(&file, &name, &up.overlay);
     let findings = plimsoll_spec::render_text(&checked.diagnostics, &plimsoll_spec::Source::new(&name, &text), false);
     let said = format!("{name} was refused, and nothing was changed:\n{findings}");
     Client::new(place.api_socket()).refused(&said).await.ok();
@@ -157,12 +157,13 @@ pub(crate) fn offer(project: &project::Project) -> Offer {
         folder: project.folder.display().to_string(),
         environment,
         only: Vec::new(),
-        secrets: secrets(&project.text),
+        secrets: secrets(&project.system),
     }
 }
 
-/// The secrets that the file names and the environment has.
-fn secrets(text: &str) -> BTreeMap<String, String> {
+/// The secrets that the system names, in whatever way the file says it, and the environment has.
+fn secrets(system: &System) -> BTreeMap<String, String> {
+    let text = serde_json::to_string(system).unwrap_or_default();
     let names = text.split("$(secret:").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
     names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }
@@ -170,7 +171,7 @@ fn secrets(text: &str) -> BTreeMap<String, String> {
 /// Shows what happens until everything is ready, or can't get so; for ever, or for so many seconds.
 pub(crate) async fn wait_until_ready(client: &Client, after: u64, seconds: Option<u64>) -> anyhow::Result<Arrival> {
     let wait = async {
-        let mut lines = client.events(after, true).await?;
+        let (mut after, mut lines) = (after, client.events(after, true).await?);
         let arrived = arrived(client);
         tokio::pin!(arrived);
         loop {
@@ -178,7 +179,7 @@ pub(crate) async fn wait_until_ready(client: &Client, after: u64, seconds: Optio
                 // What has happened is shown before what came of it.
                 biased;
                 line = lines.next() => match line {
-                    Ok(Some(line)) => show_line(&line),
+                    Ok(Some(line)) => after = show_line(&line).unwrap_or(after),
                     _ => lines = again(client, after).await?,
                 },
                 now = &mut arrived => return anyhow::Ok(if now.settled { Arrival::Ready(now) } else { Arrival::Stuck(now) }),

@@ -3,7 +3,7 @@
 //! Invariant: what runs stays as it is until a build has succeeded; a file with findings or a build that fails changes
 //! nothing. Changes made while a build runs are not missed: they are built next.
 
-use crate::{args::At, print, project, project::Project, up};
+use crate::{args::Up, print, project, project::Project, up};
 use anyhow::Context;
 use plimsoll_api::Client;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
@@ -163,7 +163,7 @@ fn is_source(name: &str) -> bool {
 }
 
 /// Follows the sources until that fails; what it fails with is answered.
-pub(crate) async fn follow(at: &At, client: &Client, mut sources: Sources) -> anyhow::Error {
+pub(crate) async fn follow(asked: &Up, client: &Client, mut sources: Sources) -> anyhow::Error {
     print::note("watching the sources; a change is built and brought in");
     loop {
         let path = match sources.changed().await {
@@ -171,7 +171,7 @@ pub(crate) async fn follow(at: &At, client: &Client, mut sources: Sources) -> an
             Err(why) => return anyhow::Error::new(why).context("the sources cannot be watched any longer"),
         };
         print::note(&format!("changed: {}", project::shown(&path)));
-        match bring_in(at, client, &mut sources).await {
+        match bring_in(asked, client, &mut sources).await {
             Ok(true) => {}
             Ok(false) => return anyhow::anyhow!("interrupted"),
             Err(why) => print::error(&format!("{why:#}")),
@@ -180,8 +180,8 @@ pub(crate) async fn follow(at: &At, client: &Client, mut sources: Sources) -> an
 }
 
 /// Reads the file again, builds, and offers. `false`: a Ctrl-C has ended the build.
-async fn bring_in(at: &At, client: &Client, sources: &mut Sources) -> anyhow::Result<bool> {
-    let Some(project) = project::read(&at.file)? else {
+async fn bring_in(asked: &Up, client: &Client, sources: &mut Sources) -> anyhow::Result<bool> {
+    let Some(project) = project::read(asked.at.file.as_deref(), &asked.overlay)? else {
         print::note("nothing was changed");
         return Ok(true);
     };

@@ -5,6 +5,9 @@
 use plimsoll_model::Instant;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// Whoever waits longer looks again after so long.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
 /// Tells the moment, as decisions count it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
@@ -28,7 +31,23 @@ impl Clock {
 
     /// The runtime's instant for a moment of ours.
     pub(crate) fn at(&self, moment: Instant) -> tokio::time::Instant {
-        let wait = moment.0.saturating_sub(self.wall);
-        tokio::time::Instant::from_std(self.start + Duration::from_micros(wait.min(86_400_000_000)))
+        let wait = moment.0.saturating_sub(self.now().0);
+        tokio::time::Instant::now() + Duration::from_micros(wait).min(LONGEST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plimsoll_model::Millis;
+
+    #[test]
+    fn what_is_to_come_lies_in_the_future_after_days_too() {
+        let start = std::time::Instant::now().checked_sub(Duration::from_secs(25 * 3600)).unwrap();
+        let clock = Clock { wall: 1_000, start };
+        let before = tokio::time::Instant::now();
+        assert!(clock.at(clock.now().after(Millis::from_secs(60))) > before + Duration::from_secs(50));
+        assert!(clock.at(Instant(u64::MAX)) <= tokio::time::Instant::now() + LONGEST);
+        assert!(clock.at(Instant(0)) <= tokio::time::Instant::now());
     }
 }

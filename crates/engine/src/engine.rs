@@ -100,6 +100,8 @@ pub(crate) struct Engine {
     /// Until then, adopted replicas are looked at before anything is decided.
     settle_until: Option<Instant>,
     finished: bool,
+    /// The keeper is gone, and another one is being looked for.
+    keeper_lost: bool,
     upgrading: Upgrading,
     /// Who waits until the system is ready, or stuck.
     arrivals: Vec<oneshot::Sender<Status>>,

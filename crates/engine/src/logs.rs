@@ -103,6 +103,10 @@ impl Followed {
     fn last(&mut self, tail: usize) -> Vec<Vec<u8>> {
         let Some(file) = &mut self.file else { return Vec::new() };
         let end = file.metadata().map_or(0, |found| found.len());
+        if tail == 0 {
+            file.seek(SeekFrom::Start(end)).ok();
+            return Vec::new();
+        }
         let from = end.saturating_sub(TAIL_BYTES);
         let mut text = Vec::new();
         let read = file.seek(SeekFrom::Start(from)).and_then(|_| file.take(end - from).read_to_end(&mut text));
@@ -118,6 +122,8 @@ impl Followed {
 
     /// Whole lines that came since.
     fn more(&mut self) -> Vec<Vec<u8>> {
+        // Before the last of it is read: after it was rotated nothing is written to it any more.
+        let rotated = self.was_rotated();
         let mut lines = Vec::new();
         let mut chunk = vec![0; CHUNK];
         while let Some(file) = &mut self.file {
@@ -126,13 +132,13 @@ impl Followed {
                 Ok(count) => lines.extend(self.split(&chunk[..count])),
             }
         }
-        if self.was_rotated() {
+        if rotated {
             self.file = File::open(&self.path).ok();
         }
         lines
     }
 
-    /// The path is another file by now: this one was rotated away, and read to its end.
+    /// The path is another file by now: this one was rotated away.
     fn was_rotated(&self) -> bool {
         let here = |found: io::Result<std::fs::Metadata>| found.map(|found| found.ino()).ok();
         let new = here(std::fs::metadata(&self.path));
@@ -142,12 +148,10 @@ impl Followed {
     /// Cuts whole lines off, each with its log's name behind its time.
     fn split(&mut self, text: &[u8]) -> Vec<Vec<u8>> {
         self.partial.extend_from_slice(text);
-        let mut lines = Vec::new();
-        while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.partial.drain(..=end).collect();
-            lines.push(named(&line, &self.name));
-        }
-        lines
+        let Some(end) = self.partial.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
+        let rest = self.partial.split_off(end + 1);
+        let whole = std::mem::replace(&mut self.partial, rest);
+        whole.split_inclusive(|byte| *byte == b'\n').map(|line| named(line, &self.name)).collect()
     }
 }
 

@@ -55,13 +55,16 @@ impl Oneshots {
         self.keeper.signal(id, 9, true).await.ok();
     }
 
-    /// Takes an end that somebody here waits for; `false` if nobody does.
+    /// Takes the end of a command that was run from here; `false` if it was not.
     pub(crate) fn take(&self, event: &Event) -> bool {
         let Event::Exited { id, exit } = event else { return false };
-        match self.waiting.borrow_mut().remove(id) {
-            Some(waiting) => waiting.send(exit.clone()).is_ok(),
-            None => false,
+        let Some(waiting) = self.waiting.borrow_mut().remove(id) else { return false };
+        if waiting.send(exit.clone()).is_err() {
+            // Whoever waited has given it up: nobody else has the keeper forget it.
+            let (keeper, id) = (self.keeper.clone(), id.clone());
+            tokio::task::spawn_local(async move { keeper.forget(&id).await.ok() });
         }
+        true
     }
 
     /// Nobody's end will be told any more: the keeper is gone.

@@ -33,7 +33,10 @@ pub(crate) struct Attempt {
 pub(crate) async fn make(attempt: Attempt, oneshots: Oneshots, inputs: UnboundedSender<Input>) {
     let result = match timeout(attempt.probe.timeout.as_duration(), try_it(&attempt, &oneshots)).await {
         Ok(result) => result,
-        Err(_) => Ok(Err(format!("no answer within {}", attempt.probe.timeout))),
+        Err(_) => {
+            give_up(&attempt, &oneshots).await;
+            Ok(Err(format!("no answer within {}", attempt.probe.timeout)))
+        }
     };
     let Attempt { process, kind, .. } = attempt;
     let input = match result {
@@ -94,5 +97,14 @@ pub(crate) const HOOK_TIMEOUT: Millis = Millis::from_secs(600);
 /// Runs a hook to its end, or to its time-out. How it ends makes no difference.
 pub(crate) async fn run_hook(probe: &Probe, port: Option<u16>, command: Option<Spawn>, oneshots: &Oneshots) {
     let attempt = Attempt { process: String::new(), kind: ProbeKind::Readiness, probe: probe.clone(), port, command };
-    timeout(probe.timeout.as_duration(), try_it(&attempt, oneshots)).await.ok();
+    if timeout(probe.timeout.as_duration(), try_it(&attempt, oneshots)).await.is_err() {
+        give_up(&attempt, oneshots).await;
+    }
+}
+
+/// Ends the command of an attempt that took too long: it would go on, and the next one beside it.
+async fn give_up(attempt: &Attempt, oneshots: &Oneshots) {
+    if let Some(spawn) = &attempt.command {
+        oneshots.kill(&spawn.id).await;
+    }
 }

@@ -88,6 +88,8 @@ pub(crate) fn keep(state: &Path, program: &Program) -> io::Result<()> {
     fs::create_dir_all(&folder)?;
     let temporary = folder.join(format!(".{}", program.copy));
     fs::copy(&program.path, &temporary)?;
+    // Before it has its name: after a power cut an empty copy would be taken for the program.
+    fs::File::open(&temporary)?.sync_all()?;
     if is_same(program) { fs::rename(&temporary, folder.join(&program.copy)) } else { fs::remove_file(&temporary) }
 }
 

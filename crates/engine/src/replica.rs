@@ -122,6 +122,11 @@ impl Replica {
         }
     }
 
+    /// Its process has ended, and what follows was decided.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.stage, Stage::BackOff { .. } | Stage::Done)
+    }
+
     /// Its phase, as deciders see it.
     pub(crate) fn phase(&self) -> Phase {
         match self.stage {

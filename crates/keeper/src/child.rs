@@ -101,7 +101,10 @@ impl Child {
         let id = self.id();
         if id == ENGINE {
             Part::Engine
-        } else if self.record.again.is_some() || self.retired || id == "gateway" || id.starts_with("gateway-") {
+        } else if self.record.again.is_some()
+            || self.retired
+            || (id == "gateway" || id.starts_with("gateway-")) && !id.contains('.')
+        {
             Part::Gateway
         } else {
             Part::Service

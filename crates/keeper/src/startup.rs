@@ -94,15 +94,16 @@ fn settle_down() -> Result<(), StartError> {
     rustix::process::set_child_subreaper(Some(getpid())).map_err(|why| act("become a subreaper")(why.into()))
 }
 
-/// A folder only we can enter; one that is there must be ours.
+/// A folder that only we can list; one that is there must be ours. Whoever may pass through it (the engine lets the users
+/// of stores' servers, which lie in it) still may.
 fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let found = fs::metadata(path)?;
     if found.uid() != rustix::process::geteuid().as_raw() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
     }
-    if found.mode() & 0o077 != 0 {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    if found.mode() & 0o066 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700 | found.mode() & 0o011))?;
     }
     Ok(())
 }

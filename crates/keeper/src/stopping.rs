@@ -15,6 +15,9 @@ use std::{
 /// How long gateways, and then the engine, may take.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How often, at most, it is looked whether an orphan that was ended has left children of its own.
+const ROUNDS: u32 = 100;
+
 /// How far stopping has come.
 pub(crate) struct Stopping {
     part: Part,
@@ -91,8 +94,16 @@ impl Keeper {
                 !stat.is_dead() && (stat.parent == own || ours())
             })
         };
-        for pid in proc::pids().into_iter().filter(|pid| meant(*pid)) {
-            proc::kill_if(pid, || meant(pid));
+        // The children of an orphan become ours only when it has ended.
+        for _ in 0..ROUNDS {
+            let left: Vec<i32> = proc::pids().into_iter().filter(|pid| meant(*pid)).collect();
+            if left.is_empty() {
+                return;
+            }
+            for pid in left {
+                proc::kill_if(pid, || meant(pid));
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use plimsoll_api::Status;
 use rustix::process::Signal;
-use std::{fs, os::unix::net::UnixStream};
+use std::{collections::BTreeMap, fs, os::unix::net::UnixStream};
 
 impl World {
     /// Kills one of Plimsoll's own processes, and waits until another one does its work.
@@ -84,6 +84,27 @@ fn keeper_sigkill() {
     let after = world.until_status("it is replaced", |status| {
         status.settled && pids(status, "web").get(name).is_some_and(|now| now != pid)
     });
+    world.assert_each_runs_once(&after);
+    world.down();
+}
+
+/// Whoever dies while there is no keeper is found out by the next one, and replaced.
+#[test]
+fn keeper_and_a_replica_sigkill_at_once() {
+    let world = World::up(WEB);
+    let status = world.status();
+    let (before, keeper) = (all_pids(&status), own_pid(&status, "keeper"));
+    let (name, pid) = before.iter().next().unwrap();
+    sweep::signal(keeper, Signal::KILL);
+    sweep::signal(*pid, Signal::KILL);
+    let after = world.until_status("another keeper is there, and the replica is replaced", |status| {
+        let is_new = status.processes.get("keeper").is_some_and(|own| own.pid != keeper);
+        is_new && status.settled && pids(status, "web").get(name).is_some_and(|now| now != pid)
+    });
+    let others = |status: &BTreeMap<String, i32>| {
+        status.iter().filter(|(other, _)| *other != name).map(|(name, pid)| (name.clone(), *pid)).collect::<Vec<_>>()
+    };
+    assert_eq!(others(&all_pids(&after)), others(&before), "the others were not touched");
     world.assert_each_runs_once(&after);
     world.down();
 }

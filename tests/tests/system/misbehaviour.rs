@@ -6,7 +6,7 @@ use crate::{
     world::World,
 };
 use rustix::process::Signal;
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// How many processes run the program under test with that word.
 fn running_as(world: &World, word: &str) -> usize {
@@ -48,6 +48,27 @@ fn zombie_orphans() {
         (left.len() == at_rest && left.iter().all(|pid| pid.parse().is_ok_and(sweep::lives))).then_some(())
     });
     eprintln!("1000 orphans: none left");
+    world.down();
+}
+
+/// The command of an attempt that took too long does not run on beside the next one, nor after its replica.
+#[test]
+fn exec_probes_that_hang_are_ended() {
+    let probe = "livenessProbe: { exec: { command: [./app, linger] }, periodSeconds: 1, failureThreshold: 100000 }";
+    let world = World::up(&WEB.replace("replicas: 3", &format!("replicas: 1\n    {probe}")));
+    let lingering = || {
+        let all = sweep::processes_of(&world.dir);
+        let of_probe = all.into_iter().filter(|(_, words)| words.split(' ').any(|one| one == "linger"));
+        of_probe.map(|(pid, _)| pid).collect::<BTreeSet<_>>()
+    };
+    let mut seen = BTreeSet::new();
+    world.until("three attempts were made", || {
+        let now = lingering();
+        // The one under way, and the one before, which the keeper is just ending.
+        assert!(now.len() <= 2, "{now:?} of {seen:?}");
+        seen.extend(now);
+        (seen.len() >= 3).then_some(())
+    });
     world.down();
 }
 

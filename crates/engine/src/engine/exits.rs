@@ -31,11 +31,9 @@ impl Engine {
     /// The keeper told of an end.
     pub(super) fn take_exit(&mut self, process: &str, exit: &Exit) {
         let Some((id, attempt)) = of_process(process) else { return };
-        let (keeper, name) = (self.keeper.clone(), process.to_owned());
-        tokio::task::spawn_local(async move {
-            keeper.forget(&name).await.ok();
-        });
-        if self.replicas.get(&id).is_none_or(|replica| replica.attempt != attempt) {
+        self.forget_process(process.to_owned());
+        // Told twice (by an inventory, and by an event), it is one end.
+        if self.replicas.get(&id).is_none_or(|replica| replica.attempt != attempt || replica.is_ended()) {
             return;
         }
         let mut message = member_words(exit);

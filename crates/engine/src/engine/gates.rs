@@ -16,9 +16,7 @@ impl Engine {
     /// # Errors
     /// There is nothing that it could be about, or the disk refused; a sentence for a person. Nothing was changed.
     pub(super) fn order_release(&mut self, order: &Order) -> Result<String, String> {
-        if self.record.remembered.ending.is_some() {
-            return Err("the system is being ended".into());
-        }
+        self.is_not_ending()?;
         let by = if order.by.is_empty() { "a person".to_owned() } else { order.by.clone() };
         let order = Order { by, ..order.clone() };
         match (&order.service, order.wish) {

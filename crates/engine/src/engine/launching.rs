@@ -240,6 +240,12 @@ impl Engine {
         });
     }
 
+    /// Has the keeper forget a process that has ended.
+    pub(super) fn forget_process(&self, process: String) {
+        let keeper = self.keeper.clone();
+        tokio::task::spawn_local(async move { keeper.forget(&process).await.ok() });
+    }
+
     /// Forgets a replica that is gone.
     pub(super) fn remove(&mut self, id: &ReplicaId) {
         if let Some(port) = self.replicas.remove(id).and_then(|replica| replica.port) {

@@ -44,10 +44,10 @@ impl Engine {
             );
         }
         let after = self.events.last();
-        self.take_secrets(offer.secrets.clone());
         let former = self.record.remembered.accepted.clone();
         let mut offer = offer;
         let kept = self.keep_others(&mut offer)?;
+        self.take_secrets(std::mem::take(&mut offer.secrets));
         let mut revisions = self.revisions_of(&offer.system, &offer.folder);
         revisions.extend(kept);
         let accepted = AcceptedSystem {
@@ -192,12 +192,21 @@ impl Engine {
         }
     }
 
-    /// Keeps secrets from the environment in memory: ours, and the keeper's for an engine that comes after.
+    /// Keeps secrets from the environment in memory: ours, and the keeper's. Those that were given before stay: whoever
+    /// runs `up` the next time need not have them all.
     fn take_secrets(&mut self, given: BTreeMap<String, String>) {
-        if given.is_empty() || given == self.secrets.given {
+        let before = self.secrets.given.clone();
+        self.secrets.given.extend(given);
+        if self.secrets.given != before {
+            self.keep_secrets();
+        }
+    }
+
+    /// Has the keeper keep the secrets that were given, for an engine that comes after.
+    pub(super) fn keep_secrets(&self) {
+        if self.secrets.given.is_empty() {
             return;
         }
-        self.secrets.given = given;
         let Ok(text) = serde_json::to_vec(&self.secrets.given) else { return };
         let Ok(fd) = memfd(secrets::KEPT, &text) else { return };
         let keeper = self.keeper.clone();

@@ -50,6 +50,7 @@ impl Engine {
 
     /// Every replica of a service gets a new version that differs in nothing: the rollout does the rest.
     fn renew(&mut self, service: &str) -> Result<(), String> {
+        self.is_not_ending()?;
         let what = self.known_service(service)?;
         let renewal = self.record.remembered.renewals.get(service).copied().unwrap_or(0) + 1;
         let former = self.revisions.get(service).cloned().unwrap_or_default();
@@ -90,7 +91,13 @@ impl Engine {
         Ok(())
     }
 
+    /// What is being ended takes no orders.
+    pub(super) fn is_not_ending(&self) -> Result<(), String> {
+        if self.record.remembered.ending.is_some() { Err("the system is being ended".into()) } else { Ok(()) }
+    }
+
     fn scale(&mut self, service: &str, replicas: u32) -> Result<String, String> {
+        self.is_not_ending()?;
         let what = self.known_service(service)?;
         if replicas > REPLICAS_MAX {
             return Err(format!(
@@ -144,7 +151,8 @@ impl Engine {
             names.extend((1..=state.ports.len()).map(|member| format!("{store}-{member}")));
         }
         let Some(wanted) = name else { return Ok(names) };
-        if ["keeper", "engine", "gateway"].contains(&wanted) {
+        // A service may be called like one of our own processes, and is then the one that is meant.
+        if ["keeper", "engine", "gateway"].contains(&wanted) && !self.revisions.contains_key(wanted) {
             return Ok(vec![wanted.into()]);
         }
         let of = |log: &String| log == wanted || log.rsplit_once('-').is_some_and(|(service, _)| service == wanted);

@@ -22,7 +22,7 @@ use plimsoll_model::{
 };
 use plimsoll_wire::{
     channel::{Channel, read_memfd},
-    keeper::Inventory,
+    keeper::{Exit, Inventory},
     place::Place,
 };
 use std::{
@@ -38,6 +38,8 @@ const SETTLE_MAX: Millis = Millis(3_000);
 /// How often a new keeper is asked for the routes that a gateway hands back, and the pause between: 3 s in all.
 const HAND_BACK_TRIES: u32 = 120;
 const HAND_BACK_LOOK: Duration = Duration::from_millis(25);
+/// Without a keeper, it is tried to start another one after so long.
+const KEEPER_AGAIN: Duration = Duration::from_secs(1);
 /// What the keeper calls our own process.
 const ENGINE: &str = "engine";
 
@@ -91,6 +93,7 @@ impl Engine {
             keeper_pid: 0,
             settle_until: None,
             finished: false,
+            keeper_lost: false,
             upgrading: Default::default(),
             arrivals: Vec::new(),
             serving: None,
@@ -240,6 +243,9 @@ impl Engine {
             inventory.processes.iter().find(|process| process.id == name).and_then(|process| process.exit.clone());
         let runs = replica.process.is_some() && exit.is_none();
         if stopping && !runs {
+            if exit.is_some() {
+                self.forget_process(name);
+            }
             return self.remove(id);
         }
         if stopping {
@@ -262,6 +268,8 @@ impl Engine {
             if process.exit.is_none() {
                 self.tell(&process.id, "Stranger", "nobody remembers this process: it is ended", true);
                 self.signal_process(process.id.clone(), 9, true);
+            } else {
+                self.forget_process(process.id.clone());
             }
         }
     }
@@ -269,7 +277,8 @@ impl Engine {
     /// The keeper is gone: another one is started, which takes over what runs; then the engine connects to it.
     pub(super) fn lose_keeper(&mut self) {
         self.oneshots.give_up();
-        if self.finished {
+        // Whoever finds it gone says so, and more than one may.
+        if self.finished || std::mem::replace(&mut self.keeper_lost, true) {
             return;
         }
         self.tell("system", "KeeperLost", "the keeper is gone; another one is started and takes over", true);
@@ -283,6 +292,7 @@ impl Engine {
 
     /// Another keeper has taken over.
     pub(super) fn take_keeper_back(&mut self, took: Result<(i32, Inventory), String>) {
+        self.keeper_lost = false;
         match took {
             Ok((pid, inventory)) => {
                 self.keeper_pid = pid;
@@ -304,30 +314,50 @@ impl Engine {
                 for id in launching {
                     self.send_spawn(&id);
                 }
+                self.keep_secrets();
                 self.miss_the_dead(&inventory);
+                self.signal_again();
                 self.routes.table.edition += 1;
                 self.routes.lost = true;
             }
-            Err(why) => self.tell("system", "NoKeeper", &why, true),
+            Err(why) => {
+                self.tell("system", "NoKeeper", &why, true);
+                let inputs = self.inputs.clone();
+                tokio::task::spawn_local(async move {
+                    tokio::time::sleep(KEEPER_AGAIN).await;
+                    inputs.send(Input::KeeperLost).ok();
+                });
+            }
         }
     }
 
-    /// Replicas that ran under the former keeper and are not there any more have ended in an unknown way.
+    /// Replicas that ended while there was no keeper: the next one tells their ends to nobody. Of those that it does not
+    /// have any more nobody knows how.
     fn miss_the_dead(&mut self, inventory: &Inventory) {
-        let runs: BTreeSet<&str> = inventory.processes.iter().map(|process| process.id.as_str()).collect();
-        let dead: Vec<String> = self
-            .replicas
-            .values()
-            .filter(|replica| replica.process.is_some() && !runs.contains(replica.process_id().as_str()))
-            .map(Replica::process_id)
-            .collect();
-        for process in dead {
-            let exit = plimsoll_wire::keeper::Exit {
-                code: None,
-                unknown: true,
-                ..super::exits::never_started(self.clock.now())
-            };
+        let unknown = Exit { code: None, unknown: true, ..super::exits::never_started(self.clock.now()) };
+        let end = |id: &str| match inventory.processes.iter().find(|process| process.id == id) {
+            Some(process) => process.exit.clone(),
+            None => Some(unknown.clone()),
+        };
+        let ran = self.replicas.values().filter(|replica| replica.process.is_some()).map(Replica::process_id);
+        let dead: Vec<(String, Exit)> = ran.filter_map(|id| end(&id).map(|exit| (id, exit))).collect();
+        for (process, exit) in dead {
             self.take_exit(&process, &exit);
+        }
+    }
+
+    /// A signal that was sent while there was no keeper has reached nobody.
+    fn signal_again(&self) {
+        for replica in self.replicas.values() {
+            let (Stage::Restarting(ending) | Stage::Stopping(ending), Some(_)) = (&replica.stage, &replica.process)
+            else {
+                continue;
+            };
+            if ending.memory.killed {
+                self.signal_process(replica.process_id(), 9, true);
+            } else if ending.memory.terminated_at.is_some() {
+                self.signal_process(replica.process_id(), 15, false);
+            }
         }
     }
 }
