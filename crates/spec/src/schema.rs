@@ -133,7 +133,9 @@ mod tests {
     fn readers_ask_for_every_key_of_every_table() {
         let text = include_str!("../tests/everything.yaml");
         let checked = crate::check(&crate::Input::new("everything/plimsoll.yaml", text));
-        assert_eq!(checked.diagnostics, Vec::new());
+        // It may be warned of what it says, for it says everything.
+        let errors: Vec<_> = checked.diagnostics.iter().filter(|one| one.severity == crate::Severity::Error).collect();
+        assert_eq!(errors, Vec::<&crate::Diagnostic>::new());
         let asked = crate::reading::asked::all();
         for section in sections() {
             for key in section.keys {

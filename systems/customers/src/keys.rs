@@ -129,6 +129,13 @@ fn is_due(keys: &[Kept], now_s: i64, rotate_after_s: i64) -> bool {
     choose(keys, now_s).signing.is_none() || newest_s.is_none_or(|newest_s| now_s - newest_s >= rotate_after_s)
 }
 
+/// Since when a key signs that is to sign from `from_s` on: later than every other one, or of two keys of one second either
+/// might be the one.
+fn takes_over_s(keys: &[Kept], from_s: i64) -> i64 {
+    let newest_s = keys.iter().map(|key| key.signs_from_s).filter(|other_s| *other_s <= from_s).max();
+    newest_s.map_or(from_s, |newest_s| from_s.max(newest_s + 1))
+}
+
 fn open(key: &Kept, settings: &KeySettings) -> Result<SigningKey, KeyError> {
     let seal = settings.seal.as_ref().ok_or(KeyError::None)?;
     let pkcs8 = seal.open(&key.kid, &key.sealed).map_err(KeyError::Sealed)?;
@@ -218,7 +225,8 @@ pub async fn rotate(at_once: bool) -> anyhow::Result<()> {
     lock(&mut transaction).await?;
     let now_s = now_s(&mut transaction).await?;
     let ahead_s = if at_once { 0 } else { PUBLISHED_AHEAD_S };
-    let kid = make(&mut transaction, &settings, now_s + ahead_s).await?;
+    let from_s = takes_over_s(&rows(&mut transaction).await?, now_s + ahead_s);
+    let kid = make(&mut transaction, &settings, from_s).await?;
     noted(&mut transaction, "rotate-keys", &kid).await?;
     Ok(transaction.commit().await?)
 }
@@ -255,6 +263,13 @@ mod tests {
 
     fn key(kid: &str, signs_from_s: i64) -> Kept {
         Kept { kid: kid.into(), signs_from_s, revoked: false, public: Vec::new(), sealed: Vec::new() }
+    }
+
+    #[test]
+    fn a_key_that_is_rotated_in_within_the_second_of_the_former_one_takes_over() {
+        assert_eq!(takes_over_s(&[], 100), 100);
+        assert_eq!(takes_over_s(&[key("z", 100)], 100), 101);
+        assert_eq!(takes_over_s(&[key("z", 90), key("a", 200)], 100), 100);
     }
 
     /// Names of what signs, verifies, is spent at that moment.

@@ -54,7 +54,7 @@ fn zombie_orphans() {
 /// The command of an attempt that took too long does not run on beside the next one, nor after its replica.
 #[test]
 fn exec_probes_that_hang_are_ended() {
-    let probe = "livenessProbe: { exec: { command: [./app, linger] }, periodSeconds: 1, failureThreshold: 100000 }";
+    let probe = "livenessProbe: { exec: { command: [./app, linger] }, periodSeconds: 1, failureThreshold: 1000 }";
     let world = World::up(&WEB.replace("replicas: 3", &format!("replicas: 1\n    {probe}")));
     let lingering = || {
         let all = sweep::processes_of(&world.dir);
