@@ -172,7 +172,9 @@ pub fn judge(policy: &Policy, memory: &Memory) -> Verdict {
         let times = memory.worse.ratio();
         return Verdict::Fail(format!("it fails more often than the old version: {compared} (odds {times:.0} to 1)"));
     }
-    let alone = old.requests == 0;
+    // With less than a hundredth of the requests the old version has gone, or as good as: the few that it had at its end
+    // say nothing about what came after them.
+    let alone = old.requests * 100 < new.requests;
     if memory.failing.ratio() >= policy.certainty {
         // That it is above the limit is certain; that it alone is, need only be likely.
         if alone || memory.worse.ratio() >= policy.certainty / 10.0 {

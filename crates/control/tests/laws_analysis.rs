@@ -181,6 +181,22 @@ fn what_both_do_is_not_held_against_the_new_one() {
 }
 
 #[test]
+fn a_version_that_fails_is_found_though_the_old_one_has_gone_and_answered_one_request_at_its_end() {
+    let policy = limits();
+    let bad = |requests| Counts { requests, errors: requests / 2, ..Counts::default() };
+    for last in [0, 1] {
+        let mut memory = Memory::default();
+        let old = Counts { requests: last, ..Counts::default() };
+        // A replaced set is gone within one span; what the old version did in it is all that there is of it.
+        memory.take(&policy, &Sample { new: Counts::default(), old });
+        for _ in 0..20 {
+            memory.take(&policy, &Sample { new: bad(10), old: Counts::default() });
+        }
+        assert!(matches!(judge(&policy, &memory), Verdict::Fail(_)), "{last}: {:?}", judge(&policy, &memory));
+    }
+}
+
+#[test]
 fn a_version_whose_replicas_end_by_themselves_is_aborted_though_every_request_is_answered() {
     // Ends of the new and of the old version in ten spans of requests without an error.
     #[track_caller]
