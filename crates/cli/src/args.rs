@@ -51,6 +51,9 @@ pub(crate) enum Command {
         /// Drop the data of its stores too
         #[arg(long)]
         volumes: bool,
+        /// End it only if this keeper looks after it; nothing is ended if there is no number (for systemd's unit)
+        #[arg(long, hide = true)]
+        keeper: Option<String>,
     },
     /// Show how the system is
     Status {

@@ -13,10 +13,17 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// The longest wait for an engine that answers at all.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
-/// Ends the system.
-pub(crate) async fn down(at: &At, volumes: bool) -> anyhow::Result<ExitCode> {
+/// Ends the system; of `keeper`, if one is named. Systemd names the one it knows of, or none if that has died: then the
+/// system runs on, and another keeper takes over.
+pub(crate) async fn down(at: &At, volumes: bool, keeper: Option<&str>) -> anyhow::Result<ExitCode> {
     let place = project::place(at)?;
     let client = Client::new(place.api_socket());
+    if let Some(keeper) = keeper
+        && !looks_after(&client, keeper).await
+    {
+        print::line("nothing is ended: that keeper does not look after it");
+        return Ok(ExitCode::SUCCESS);
+    }
     if !end(&client, volumes).await? {
         print::line("nothing to end: no system is up here");
         return Ok(ExitCode::SUCCESS);
@@ -24,6 +31,13 @@ pub(crate) async fn down(at: &At, volumes: bool) -> anyhow::Result<ExitCode> {
     wait_until_gone(&client).await?;
     print::line(if volumes { "ended; its stores' data is gone" } else { "ended" });
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the process of that number is the keeper of the system. Without an engine that says otherwise it is believed.
+async fn looks_after(client: &Client, keeper: &str) -> bool {
+    let Ok(pid) = keeper.parse::<i32>() else { return false };
+    let Ok(status) = client.status().await else { return true };
+    status.processes.get("keeper").is_none_or(|own| own.pid == pid)
 }
 
 /// Asks for the end of the system; whether there was one. An engine that breaks off its answer has died, and the next one

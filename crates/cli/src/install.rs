@@ -41,8 +41,10 @@ pub(crate) async fn install(at: &At, scope: &Scope) -> anyhow::Result<ExitCode> 
         let all = if site.user { "systemctl --user" } else { "systemctl" };
         print::error(&format!(
             "systemd does not run here, so nothing was installed. Where it does: write this to {to}, then \
-             `{all} daemon-reload && {all} enable --now {}`; elsewhere have your init run the ExecStart line at boot",
-            site.unit
+             `{all} daemon-reload && {all} enable --now {}`; elsewhere have your init run the ExecStart line at boot, and `{} down --state {}` before it halts",
+            site.unit,
+            program.display(),
+            place.state.display()
         ));
         return Ok(ExitCode::FAILURE);
     }
@@ -134,6 +136,8 @@ fn unit(place: &Place, program: &Path, owner: Option<u32>, user: bool) -> String
          [Service]\n\
          Type=exec\n\
          ExecStart={program} keeper --state {state}\n\
+         # Ends the system in order. It also runs when the keeper has died, and then it ends nothing: MAINPID is empty.\n\
+         ExecStop={program} down --state {state} --keeper=${{MAINPID}}\n\
          WorkingDirectory={}\n\
          Environment=PLIMSOLL_SUPERVISED=systemd\n\
          {who}\
@@ -194,6 +198,7 @@ mod tests {
         for line in [
             "ExecStart=\"/usr/bin/plimsoll\" keeper --state \"/srv/my $$shop 100%%/.plimsoll\"",
             "WorkingDirectory=/srv/my $shop 100%%",
+            "ExecStop=\"/usr/bin/plimsoll\" down --state \"/srv/my $$shop 100%%/.plimsoll\" --keeper=${MAINPID}",
             "KillMode=process",
             "Delegate=yes",
             "Restart=on-failure",

@@ -14,6 +14,7 @@ mod interrupted;
 mod keeper;
 mod load;
 mod logs;
+mod machine;
 mod print;
 mod project;
 mod prove;
@@ -64,7 +65,7 @@ fn on_runtime(command: Command) -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(up) => up::up(up).await,
-        Command::Down { at, volumes } => down::down(&at, volumes).await,
+        Command::Down { at, volumes, keeper } => down::down(&at, volumes, keeper.as_deref()).await,
         Command::Status { at, watch, sizes, json } => status::status(&at, (watch, sizes), json).await,
         Command::Logs { at, service, follow, tail } => logs::logs(&at, service.as_deref(), follow, tail).await,
         Command::Events(asked) => events::events(&asked).await,

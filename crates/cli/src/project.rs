@@ -2,7 +2,7 @@
 
 use crate::{
     args::{At, Overlay},
-    print,
+    machine, print,
 };
 use anyhow::{Context, bail};
 use plimsoll_api::Client;
@@ -62,6 +62,7 @@ pub(crate) fn check(file: &Path, name: &str, overlay: &Overlay) -> (String, Chec
             let checked = plimsoll_spec::check(&Input {
                 environment: overlay.env.as_deref(),
                 folder: file.parent().and_then(Path::file_name).and_then(|folder| folder.to_str()),
+                machine: machine::at_hand(),
                 ..Input::new(name, &text)
             });
             (text, checked)

@@ -5,6 +5,7 @@
 //!
 //! Invariant: only folders below `plimsoll-<cookie>` are ever written to or removed.
 
+pub(crate) mod above;
 mod find;
 
 use crate::proc;

@@ -25,6 +25,7 @@ mod takeover;
 mod trial;
 mod upgrade;
 
+pub use cgroup::above::{Allowance, allowance};
 use keeper::Keeper;
 use kept::Kept;
 pub use log_file::LogCaps;

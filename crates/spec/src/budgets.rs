@@ -101,35 +101,67 @@ impl Reading<'_, '_> {
 
     /// What all services request at rest, against the machine.
     fn check_fit(&mut self, system: &System) {
-        let mut cpu = 0u64;
-        let mut memory = 0u64;
-        let mut add = |count: u32, resources: &plimsoll_model::service::Resources| {
-            let count = u64::from(count);
-            cpu = cpu.saturating_add(resources.cpu_request.map_or(0, |cpu| cpu.0.saturating_mul(count)));
-            memory = memory.saturating_add(resources.memory_request.map_or(0, |bytes| bytes.0.saturating_mul(count)));
+        let (mut cpu, mut memory) = (Vec::new(), Vec::new());
+        let mut add = |name: &str, count: u32, resources: &plimsoll_model::service::Resources| {
+            let of = |request: Option<u64>| Request { name: name.to_owned(), count, each: request.unwrap_or_default() };
+            cpu.push(of(resources.cpu_request.map(|cpu| cpu.0)));
+            memory.push(of(resources.memory_request.map(|bytes| bytes.0)));
         };
-        for service in system.services.values() {
-            add(
-                service.autoscaling.as_ref().map_or(service.replicas, |scaling| scaling.min_replicas),
-                &service.resources,
-            );
+        for (name, service) in &system.services {
+            let least = service.autoscaling.as_ref().map_or(service.replicas, |scaling| scaling.min_replicas);
+            add(name, least, &service.resources);
         }
-        for store in system.stores.values().filter(|store| store.external.is_none()) {
+        for (name, store) in system.stores.iter().filter(|(_, store)| store.external.is_none()) {
             let members =
                 store.cluster.map_or(store.instances, |c| c.masters.saturating_mul(1 + c.replicas_per_master));
-            add(members, &store.resources);
+            add(name, members, &store.resources);
         }
-        let processor =
-            self.machine.cpu.filter(|has| cpu > has.0).map(|has| (MilliCpu(cpu).to_string(), has.to_string()));
-        let memory =
-            self.machine.memory.filter(|has| memory > has.0).map(|has| (Bytes(memory).to_string(), has.to_string()));
-        for (what, (asked, has)) in processor.map(|p| ("processor", p)).into_iter().chain(memory.map(|m| ("memory", m)))
-        {
-            let headline = format!("all together request {asked} of {what} at rest, and this machine has {has}");
-            let help = "lower requests or replicas; requests are what a component needs at rest";
-            self.push(crate::Diagnostic::warning("does-not-fit", headline).help(help));
+        let has = self.machine.cpu.map(|cpu| cpu.0);
+        let found = unfit("processor", cpu, has, |cpu| MilliCpu(cpu).to_string());
+        let has = self.machine.memory.map(|bytes| bytes.0);
+        let found = found.into_iter().chain(unfit("memory", memory, has, |bytes| Bytes(bytes).to_string()));
+        for finding in found {
+            self.push(finding);
         }
     }
+}
+
+/// So many of the largest requests are shown.
+const SHOWN: usize = 5;
+
+/// What one component asks of the machine at rest.
+struct Request {
+    name: String,
+    count: u32,
+    each: u64,
+}
+
+impl Request {
+    fn all(&self) -> u64 {
+        self.each.saturating_mul(u64::from(self.count))
+    }
+}
+
+/// Tells, with the arithmetic, that requests are more than there is.
+fn unfit(
+    what: &str,
+    mut requests: Vec<Request>,
+    has: Option<u64>,
+    shown: fn(u64) -> String,
+) -> Option<crate::Diagnostic> {
+    let asked = requests.iter().fold(0, |sum: u64, request| sum.saturating_add(request.all()));
+    let has = has.filter(|has| asked > *has)?;
+    requests.retain(|request| request.each > 0);
+    requests.sort_by_key(|request| std::cmp::Reverse(request.all()));
+    let line = |one: &Request| format!("{} {} × {}", one.name, one.count, shown(one.each));
+    let largest: Vec<String> = requests.iter().take(SHOWN).map(line).collect();
+    let more = requests.len().saturating_sub(SHOWN);
+    let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let (asked, has) = (shown(asked), shown(has));
+    let headline = format!("all together request {asked} of {what} at rest, and this machine has {has}");
+    let help = "lower requests or replicas; requests are what a component needs at rest";
+    let found = crate::Diagnostic::warning("does-not-fit", headline);
+    Some(found.note(format!("asked: {}{rest}", largest.join(", "))).help(help))
 }
 
 /// How much data a store may lose (`None`: all of it), and why.

@@ -140,6 +140,8 @@ fn requests_that_do_not_fit_the_machine_are_told_with_the_arithmetic() {
     let cpu = "all together request 6 of processor at rest, and this machine has 4";
     let memory = "all together request 18Gi of memory at rest, and this machine has 16Gi";
     assert_eq!(said, [("does-not-fit", cpu), ("does-not-fit", memory)]);
+    let noted: Vec<&str> = checked.diagnostics.iter().map(|found| found.notes[0].text.as_str()).collect();
+    assert_eq!(noted, ["asked: web 6 × 1", "asked: web 6 × 3Gi"]);
 }
 
 /// What would take time or memory by the square of its size is refused, or read in another way.

@@ -68,6 +68,17 @@ fn impossible_budget() {
         "services:\n  web: { command: [x], port: 1, resources: { requests: { memory: 2Gi }, limits: { memory: 1Gi } } }\n",
         &["2Gi", "1Gi"],
     );
+    // What fits no machine is told with the arithmetic, and this one's own figures.
+    world.write("services:\n  web: { command: [x], replicas: 3, resources: { requests: { cpu: 4000, memory: 1Pi } } }\n");
+    for words in [&["check"][..], &["plan"]] {
+        let ran = world.run(words);
+        assert_eq!(ran.code, Some(0), "a warning only: {ran:?}");
+        let said = ran.out + &ran.err;
+        for part in ["request 12000 of processor at rest, and this machine has", "web 3 × 4000", "3072Ti", "3 × 1024Ti"]
+        {
+            assert!(said.contains(part), "{part} is not in:\n{said}");
+        }
+    }
 }
 
 #[test]

@@ -11,12 +11,12 @@ const LEAF: &str = "plimsoll-keeper";
 
 /// A mounted hierarchy.
 #[derive(Debug, PartialEq, Eq)]
-struct Mount {
+pub(super) struct Mount {
     /// Which folder of the hierarchy is mounted.
-    root: String,
-    at: PathBuf,
+    pub(super) root: String,
+    pub(super) at: PathBuf,
     /// Controllers of a v1 hierarchy; empty for v2.
-    controllers: Vec<String>,
+    pub(super) controllers: Vec<String>,
 }
 
 /// All hierarchies that can be written to, with this system's folder made in each.
@@ -95,7 +95,7 @@ fn candidates(mount: &Mount, path: &str, own: &str) -> Vec<PathBuf> {
 }
 
 /// Our path in the hierarchy of that controller (`""`: v2), from `/proc/self/cgroup`.
-fn membership<'a>(text: &'a str, controller: &str) -> Option<&'a str> {
+pub(super) fn membership<'a>(text: &'a str, controller: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
         let controllers = parts.next()?;
@@ -104,7 +104,7 @@ fn membership<'a>(text: &'a str, controller: &str) -> Option<&'a str> {
 }
 
 /// The control group mounts in `/proc/self/mountinfo`.
-fn mounts(text: &str) -> Vec<Mount> {
+pub(super) fn mounts(text: &str) -> Vec<Mount> {
     text.lines()
         .filter_map(|line| {
             let (left, right) = line.split_once(" - ")?;
