@@ -31,6 +31,7 @@ use crate::{
     keeper::Keeper,
     oneshot::Oneshots,
     record::Record,
+    recorder::Recorder,
     replica::{Replica, of_process},
     secrets::Secrets,
     serve,
@@ -38,7 +39,7 @@ use crate::{
 use figures::Gateways;
 use plimsoll_api::Status;
 use plimsoll_control::upgrade::gateway_number;
-use plimsoll_journal::{entry::Entry, flight::Flight};
+use plimsoll_journal::entry::Entry;
 use plimsoll_model::{Instant, ReplicaId, RevisionId};
 use plimsoll_wire::{
     keeper::Event,
@@ -68,8 +69,8 @@ pub(crate) struct Engine {
     oneshots: Oneshots,
     inputs: UnboundedSender<Input>,
     record: Record,
-    /// The flight recorder; `None`: it can't be written to.
-    flight: Option<Flight>,
+    /// The flight recorder.
+    recorder: Recorder,
     events: Events,
     secrets: Secrets,
     /// The wanted version of each service of the accepted system.

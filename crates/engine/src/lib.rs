@@ -24,6 +24,7 @@ mod past;
 mod probe;
 mod programs;
 mod record;
+mod recorder;
 mod replica;
 mod revision;
 mod secrets;

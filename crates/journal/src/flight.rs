@@ -130,6 +130,10 @@ pub struct Look {
 pub fn fly(dir: &Path, policy_of: Option<&System>, mut each: impl FnMut(Look)) -> (u64, Vec<String>) {
     let mut at: BTreeMap<String, Begun> = BTreeMap::new();
     let (mut not_understood, mut gaps) = (0, Vec::new());
+    if !dir.is_dir() {
+        // Nothing was ever recorded.
+        return (not_understood, gaps);
+    }
     for item in read(dir) {
         match item {
             Ok(Item::Snapshot(record)) => match record.decode() {

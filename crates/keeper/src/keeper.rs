@@ -26,7 +26,7 @@ use rustix::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant, SystemTime},
@@ -383,7 +383,8 @@ impl Keeper {
     /// Says something in our own log (standard error, by then).
     #[expect(clippy::unused_self, reason = "reads as an act of the keeper's, and may need its place later")]
     pub(crate) fn note(&self, text: &str) {
-        eprintln!("{} {text}", timestamp(SystemTime::now()));
+        // A full disk is no reason to die, as `eprintln` would.
+        let _ = writeln!(io::stderr(), "{} {text}", timestamp(SystemTime::now()));
     }
 }
 

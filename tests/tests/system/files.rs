@@ -69,7 +69,9 @@ fn impossible_budget() {
         &["2Gi", "1Gi"],
     );
     // What fits no machine is told with the arithmetic, and this one's own figures.
-    world.write("services:\n  web: { command: [x], replicas: 3, resources: { requests: { cpu: 4000, memory: 1Pi } } }\n");
+    world.write(
+        "services:\n  web: { command: [x], replicas: 3, resources: { requests: { cpu: 4000, memory: 1Pi } } }\n",
+    );
     for words in [&["check"][..], &["plan"]] {
         let ran = world.run(words);
         assert_eq!(ran.code, Some(0), "a warning only: {ran:?}");

@@ -37,10 +37,8 @@ impl Engine {
         asked: &Autoscale,
         said: (&autoscale::Decision, &autoscale::Memory),
     ) {
-        let Some(flight) = &mut self.flight else { return };
-        if let Err(error) = flight.look(service, asked, said) {
-            self.flight = None;
-            let why = format!("what autoscalers see is not recorded any more: {}", crate::store::chain(&error));
+        if let Err(error) = self.recorder.look(&self.place.recorder(), service, asked, said) {
+            let why = format!("what autoscalers see is not recorded: {}", crate::store::chain(&error));
             self.tell("system", "RecorderFailed", &why, true);
         }
     }

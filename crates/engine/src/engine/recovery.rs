@@ -11,11 +11,12 @@ use crate::{
     keeper::{Keeper, KeeperError},
     oneshot::Oneshots,
     record::Record,
+    recorder::Recorder,
     replica::{Replica, Stage, of_process},
     secrets::{self, Secrets},
 };
 use plimsoll_control::{health, upgrade::gateway_number};
-use plimsoll_journal::{entry::Entry, flight::Flight};
+use plimsoll_journal::entry::Entry;
 use plimsoll_model::{
     Instant, Millis, ReplicaId,
     route::{ROUTES, RouteTable},
@@ -57,10 +58,6 @@ impl Engine {
         let (record, damage) = Record::open(&place.journal()).map_err(|error| crate::store::chain(&error))?;
         let keeper = Keeper::unconnected();
         keeper.connect(channel, inputs.clone()).map_err(|error| error.to_string())?;
-        let (flight, untaken) = match Flight::open(&place.recorder()) {
-            Ok(flight) => (Some(flight), None),
-            Err(error) => (None, Some(crate::store::chain(&error))),
-        };
         let remembered = &record.remembered;
         let addresses = Addresses::remembered(remembered.ports.clone(), place.state.as_os_str().as_encoded_bytes());
         let sizers = Sizers::remembered(&remembered.sizes);
@@ -73,7 +70,7 @@ impl Engine {
             keeper,
             inputs,
             record,
-            flight,
+            recorder: Recorder::default(),
             secrets: Secrets::default(),
             revisions: BTreeMap::new(),
             replicas: BTreeMap::new(),
@@ -98,9 +95,6 @@ impl Engine {
             arrivals: Vec::new(),
             serving: None,
         };
-        if let Some(why) = untaken {
-            engine.warn("RecorderFailed", format!("what autoscalers see is not recorded: {why}"));
-        }
         engine.adopt(damage).await.map_err(|error| format!("cannot go on with what runs: {error}"))?;
         Ok(engine)
     }

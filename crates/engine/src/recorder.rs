@@ -1,0 +1,46 @@
+//! The flight recorder of this engine. It is opened when there is something to record: opening it waits for the disk
+//! several times, and a system without autoscaling has nothing to record.
+
+use plimsoll_control::{account::Autoscale, autoscale};
+use plimsoll_journal::{JournalError, flight::Flight};
+use std::path::Path;
+
+/// The recorder, as far as it is needed.
+#[derive(Default)]
+pub(crate) enum Recorder {
+    /// Nothing was recorded yet.
+    #[default]
+    Unopened,
+    /// It is written to.
+    Open(Box<Flight>),
+    /// It can't be written to; not tried again by this engine.
+    Failed,
+}
+
+impl Recorder {
+    /// Keeps one look of an autoscaler; after a failure, which is told once, none.
+    ///
+    /// # Errors
+    /// The disk refuses: this look and all further ones are lost.
+    pub(crate) fn look(
+        &mut self,
+        folder: &Path,
+        service: &str,
+        asked: &Autoscale,
+        said: (&autoscale::Decision, &autoscale::Memory),
+    ) -> Result<(), JournalError> {
+        let kept = match self {
+            Self::Failed => return Ok(()),
+            Self::Open(flight) => flight.look(service, asked, said),
+            Self::Unopened => Flight::open(folder).and_then(|mut flight| {
+                let kept = flight.look(service, asked, said);
+                *self = Self::Open(Box::new(flight));
+                kept
+            }),
+        };
+        if kept.is_err() {
+            *self = Self::Failed;
+        }
+        kept
+    }
+}
