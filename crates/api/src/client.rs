@@ -191,6 +191,16 @@ impl Client {
         self.order(&format!("{}?service={}&replicas={replicas}", paths::SCALE, percent(service))).await
     }
 
+    /// Has another member become the primary of a store with standbys: `None` is the one with the most log. Tells in a sentence
+    /// where to see it.
+    ///
+    /// # Errors
+    /// `Refused` if there is no such store or member, or it has no standbys.
+    pub async fn switch_over(&self, store: &str, member: Option<&str>) -> Result<String, ClientError> {
+        let member = member.map(|member| format!("&member={member}")).unwrap_or_default();
+        self.order(&format!("{}?store={store}{member}", paths::SWITCHOVER)).await
+    }
+
     /// What happened in releases.
     ///
     /// # Errors

@@ -21,6 +21,9 @@ pub const RESTART: &str = "/v1/restart";
 /// `POST ?service=NAME&replicas=N`: so many replicas until the file says otherwise, or for a time where an autoscaler owns
 /// the number; answered by a sentence about that.
 pub const SCALE: &str = "/v1/scale";
+/// `POST ?store=NAME&member=NAME-N`: another member becomes the primary of a store with standbys, by default the one with the
+/// most log; answered by a sentence.
+pub const SWITCHOVER: &str = "/v1/switchover";
 /// `GET`: [`crate::release::Ledger`].
 pub const RELEASES: &str = "/v1/releases";
 /// `POST` of a [`crate::release::Order`]; answered by a sentence about what happened.

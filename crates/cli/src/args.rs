@@ -101,6 +101,15 @@ pub(crate) enum Command {
         /// The service
         service: String,
     },
+    /// Have another member become the primary of a store with standbys
+    Switchover {
+        #[command(flatten)]
+        at: At,
+        /// The store
+        store: String,
+        /// The member, as `status` names it: orders-2. Default: the one with the most log
+        member: Option<String>,
+    },
     /// Bring new versions in, wait for the end, and fail if they were sent back; or do something about a release
     Release(Release),
     /// Go back to a former version, of one service or of all that changed last

@@ -74,6 +74,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Release(release) => release::release(release).await,
         Command::Rollback { at, service, to, why } => release::rollback(&at, service, to, why).await,
         Command::History { at, json } => release::history(&at, json).await,
+        Command::Switchover { at, store, member } => service::switch_over(&at, &store, member.as_deref()).await,
         Command::Scale { at, service, replicas } => service::scale(&at, &service, replicas).await,
         Command::Check { file, format } => check::check(&file, format),
         Command::Fmt { file, check } => check::fmt(file.as_deref(), check),

@@ -8,12 +8,13 @@
 
 mod ejecting;
 mod ending;
+mod failing;
 mod probing;
 mod releasing;
 mod restarting;
 mod scaling;
 
-use crate::{autoscale, health, restart, rollout, route, termination};
+use crate::{autoscale, failover, health, restart, rollout, route, termination};
 use plimsoll_model::{ReplicaId, Service, System, autoscaling::Autoscaling, probe::Probes, route::Resilience};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,8 @@ pub type Health = Asked<Probes, health::Memory, health::Seen>;
 pub type Eject = Asked<Resilience, route::Memory, route::Seen>;
 /// What was asked of `rollout`.
 pub type Rollout = Asked<rollout::Policy, rollout::Memory, rollout::Seen>;
+/// What was asked of `failover`.
+pub type Failover = Asked<failover::Policy, failover::Memory, failover::Seen>;
 /// What was asked of `termination`.
 pub type Terminate = Asked<termination::Policy, termination::Memory, termination::Seen>;
 
@@ -56,6 +59,8 @@ pub enum Question {
     Rollout(Box<Rollout>),
     /// Which is the next step of a replica's end?
     Terminate(Terminate),
+    /// Who is the primary of a store, and what becomes of it?
+    Failover(Box<Failover>),
 }
 
 /// What a decider said, in so many words that two answers can be told apart.
@@ -77,7 +82,7 @@ pub struct Account {
 }
 
 /// The deciders, by the names under which they are kept.
-pub const DECIDERS: [&str; 6] = ["autoscale", "restart", "health", "eject", "rollout", "terminate"];
+pub const DECIDERS: [&str; 7] = ["autoscale", "restart", "health", "eject", "rollout", "terminate", "failover"];
 
 impl Question {
     /// Which decider is asked: one of [`DECIDERS`].
@@ -90,6 +95,7 @@ impl Question {
             Self::Eject(_) => DECIDERS[3],
             Self::Rollout(_) => DECIDERS[4],
             Self::Terminate(_) => DECIDERS[5],
+            Self::Failover(_) => DECIDERS[6],
         }
     }
 
@@ -103,6 +109,7 @@ impl Question {
             Self::Eject(asked) => ejecting::ask(asked),
             Self::Rollout(asked) => releasing::ask(asked).0,
             Self::Terminate(asked) => ending::ask(asked),
+            Self::Failover(asked) => failing::ask(asked),
         }
     }
 
@@ -116,6 +123,7 @@ impl Question {
             Self::Eject(asked) => ejecting::account(asked),
             Self::Rollout(asked) => releasing::account(asked),
             Self::Terminate(asked) => ending::account(asked),
+            Self::Failover(asked) => failing::account(asked),
         }
     }
 
@@ -150,6 +158,7 @@ impl Question {
                 (asked.policy.grace, asked.policy.hook) = (service.termination_grace, service.pre_stop.is_some());
                 Self::Terminate(asked)
             }
+            Self::Failover(_) => return None,
         })
     }
 }
@@ -214,6 +223,12 @@ pub fn ejections(question: &Question) -> Vec<Turn> {
 #[must_use]
 pub fn released(decision: &rollout::Decision) -> Answer {
     releasing::answer(decision)
+}
+
+/// The answer that was given by `failover`.
+#[must_use]
+pub fn failed_over(decision: &failover::Decision) -> Answer {
+    failing::answer(decision)
 }
 
 /// The answer that was given by `termination`.

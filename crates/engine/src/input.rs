@@ -7,7 +7,8 @@ use plimsoll_api::{
     release::{Ledger, Order},
 };
 use plimsoll_control::{
-    account::Restart,
+    account::{Failover, Restart},
+    failover,
     health::{Outcome, ProbeKind},
     restart,
 };
@@ -131,6 +132,34 @@ pub(crate) enum StoreNews {
     },
     /// It was looked at.
     Inspected(plimsoll_stores::Inspection),
+    /// Where it is reached for reads.
+    ReadUrl(String),
+    /// This must be on disk before the store's task goes on; answered when it is.
+    Failover {
+        /// The lasting part of the decider's memory.
+        memory: Box<failover::Memory>,
+        /// Whether it is written down.
+        written: oneshot::Sender<bool>,
+    },
+    /// A standby could not be started.
+    Trouble {
+        /// Its number, from 1.
+        member: u64,
+        /// Why.
+        why: String,
+    },
+    /// Something was decided about who is its primary.
+    Decided {
+        /// What the decider was given, and what it said.
+        decided: Box<(Failover, failover::Decision)>,
+    },
+    /// Who is reached by its addresses from now on, by place.
+    Leads {
+        /// The primary.
+        to: Option<usize>,
+        /// Standbys that serve reads.
+        reads: Vec<usize>,
+    },
 }
 
 /// What is asked by the API; each is answered once.
@@ -151,6 +180,8 @@ pub(crate) enum Asked {
     Restart(String, oneshot::Sender<Result<(), String>>),
     /// Run so many replicas of a service; answered by a sentence about how long that holds.
     Scale(String, u32, oneshot::Sender<Result<String, String>>),
+    /// Have another member of a store be its primary; answered by a sentence.
+    SwitchOver(String, Option<String>, oneshot::Sender<Result<String, String>>),
     /// What happened in releases.
     Releases(oneshot::Sender<Ledger>),
     /// Do something about a release; answered by a sentence about what happened.

@@ -79,6 +79,7 @@ pub(crate) async fn serve(listener: OwnedFd, inputs: UnboundedSender<Input>, pla
         .route(paths::LOGS, get(logs_of))
         .route(paths::RESTART, post(restart))
         .route(paths::SCALE, post(scale))
+        .route(paths::SWITCHOVER, post(switch_over))
         .route(paths::RELEASES, get(releases))
         .route(paths::RELEASE, post(release))
         .route(paths::SIGNAL, post(signal))
@@ -211,6 +212,16 @@ struct OfService {
 
 async fn restart(State(desk): State<Desk>, Query(of): Query<OfService>) -> Result<(), Refused> {
     desk.order(|reply| Asked::Restart(of.service, reply)).await
+}
+
+#[derive(Deserialize)]
+struct OfStore {
+    store: String,
+    member: Option<String>,
+}
+
+async fn switch_over(State(desk): State<Desk>, Query(of): Query<OfStore>) -> Result<String, Refused> {
+    desk.order(|reply| Asked::SwitchOver(of.store, of.member, reply)).await
 }
 
 async fn scale(State(desk): State<Desk>, Query(of): Query<OfService>) -> Result<String, Refused> {

@@ -4,6 +4,8 @@
 //! `control::restart`.
 
 mod member;
+mod replicated;
+mod server;
 
 pub(crate) use member::words as member_words;
 
@@ -13,10 +15,10 @@ use crate::{
     oneshot::Oneshots,
 };
 use member::MemberRun;
-use plimsoll_control::restart;
+use plimsoll_control::{failover, restart};
 use plimsoll_model::{Millis, Store, store::Engine};
 use plimsoll_stores::{Driver, Site, StoreError};
-use std::{rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
     time::sleep,
@@ -40,6 +42,12 @@ pub(crate) struct StoreRun {
     pub(crate) clock: crate::clock::Clock,
     /// Former starts of its members: attempt, restarts and memory, by number.
     pub(crate) former: Vec<(u32, u32, restart::Memory)>,
+    /// What is wanted of a store with standbys, as the file says now.
+    pub(crate) policy: Rc<RefCell<failover::Policy>>,
+    /// Who was the primary, and what became of it.
+    pub(crate) failover: failover::Memory,
+    /// Which other primary a person wants; counts up with each wish.
+    pub(crate) wish: watch::Receiver<(u64, Option<failover::Wanted>)>,
     /// Turns true when the store is to end.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -85,6 +93,10 @@ impl StoreRun {
         let Some(driver) = self.driver().await else { return };
         self.tell(StoreNews::Url(driver.url()));
         let driver = Rc::new(driver);
+        if let Some(postgres) = driver.replicated() {
+            self.tell(StoreNews::ReadUrl(postgres.read_url().unwrap_or_default()));
+            return replicated::Replicated::new(self, driver.clone()).run().await;
+        }
         let members: Vec<MemberRun> =
             (0..driver.members().len()).map(|place| MemberRun::start(self, &driver, place)).collect();
         self.look_after(&driver, &members).await;

@@ -89,5 +89,6 @@ fn table(backends: &[String]) -> RouteTable {
         listeners: vec![Listener { name: "ingress".into(), entry: Entry::Ingress { tls: None } }],
         hosts: vec![Host { name: "*".into(), paths: paths.into(), rate_limit: None }],
         services: [("web".to_owned(), web)].into(),
+        ..RouteTable::default()
     }
 }

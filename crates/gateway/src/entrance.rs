@@ -6,6 +6,7 @@ use crate::{
     frames::Guarded,
     handle,
     http1::{self, Onward},
+    relay,
     shared::Shared,
     table::Entrance,
     worker::Open,
@@ -44,7 +45,11 @@ async fn serve(worker: usize, shared: Arc<Shared>, stream: TcpStream, caller: Ca
     // Without it small answers would wait for acknowledgements; a socket that refuses works all the same.
     let _ = stream.set_nodelay(true);
     let head_timeout = Duration::from_millis(shared.settings.head_ms);
-    let ends_tls = matches!(shared.table.load().listeners.get(&*caller.listener), Some(Entrance::Ingress(Some(_))));
+    let entrance = shared.table.load().listeners.get(&*caller.listener).cloned();
+    if let Some(Entrance::Store { store, reads }) = entrance {
+        return relay::relay(&shared, stream, &relay::Wish { store, reads }, caller.open).await;
+    }
+    let ends_tls = matches!(entrance, Some(Entrance::Ingress(Some(_))));
     let watch = Watch::begin(Arc::clone(&caller.listener));
     let presence = Presence::new(Arc::clone(&watch), caller.open);
     let connection = Arc::new(Connection {

@@ -128,7 +128,7 @@ pub(crate) fn find_route(
     match table.listeners.get(&*connection.listener) {
         Some(Entrance::Edge(route)) => Ok((Arc::clone(route), false)),
         // A listener that has just left the table: its connections are served to their end.
-        Some(Entrance::Ingress(_)) | None => match table.hosts.find(host, path) {
+        Some(Entrance::Ingress(_) | Entrance::Store { .. }) | None => match table.hosts.find(host, path) {
             Some(route) => Ok((Arc::clone(route), true)),
             None => {
                 let detail = format!("nothing is served at `{host}` under `{path}`");

@@ -26,6 +26,7 @@ pub(crate) fn install(
     // Before anybody chooses among them: who is new starts slowly.
     weigher.lock().unwrap_or_else(PoisonError::into_inner).weigh(&table, at, &shared.ejections);
     let before = shared.table.swap(Arc::clone(&table));
+    shared.edition.send_replace(table.edition);
     wake(&before);
     wake(&table);
     compiled.processes

@@ -32,6 +32,7 @@ mod payload;
 mod problem;
 mod rate;
 mod readiness;
+mod relay;
 mod settings;
 mod shared;
 mod table;

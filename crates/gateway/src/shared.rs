@@ -13,13 +13,15 @@ use std::{
     },
     time::{SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Shared by the main thread (keeper, figures, weighing) and the workers.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) table: ArcSwap<Table>,
+    /// The edition in force, for those who wait for another one.
+    pub(crate) edition: watch::Sender<u64>,
     pub(crate) certificates: ArcSwap<Certificates>,
     pub(crate) registry: Mutex<Registry>,
     pub(crate) posts: Box<[Post]>,
@@ -53,6 +55,7 @@ impl Shared {
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             table: ArcSwap::from_pointee(Table::default()),
+            edition: watch::Sender::new(0),
             certificates: ArcSwap::default(),
             registry: Mutex::new(Registry::new(settings.workers)),
             posts,

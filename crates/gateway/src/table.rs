@@ -9,7 +9,7 @@ use crate::live::{ProcessLive, ReplicaLive, RouteLive, ServiceLive};
 use plimsoll_control::route::Replica;
 use plimsoll_model::{
     audience,
-    route::{Limits, Protocol, RateLimit, Resilience},
+    route::{Limits, Members, Protocol, RateLimit, Resilience},
 };
 use std::{
     collections::BTreeMap,
@@ -25,6 +25,8 @@ pub(crate) struct Table {
     pub(crate) listeners: BTreeMap<String, Entrance>,
     pub(crate) hosts: lookup::Hosts,
     pub(crate) services: BTreeMap<String, Arc<Backend>>,
+    /// Members of stores that may be reached, by store.
+    pub(crate) stores: BTreeMap<String, Members>,
 }
 
 /// What comes in at a listener.
@@ -34,6 +36,13 @@ pub(crate) enum Entrance {
     Ingress(Option<plimsoll_model::route::Tls>),
     /// One service calling another.
     Edge(Arc<Route>),
+    /// Whoever uses a store, for reads or for all.
+    Store {
+        /// Which.
+        store: String,
+        /// Standbys will do.
+        reads: bool,
+    },
 }
 
 /// Where requests of one kind go.

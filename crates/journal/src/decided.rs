@@ -75,6 +75,7 @@ pub fn question(by: &str, policy: Value, memory: Value, seen: Value) -> Result<Q
         Some(3) => asked(inputs).map(|asked| Question::Eject(Box::new(asked))),
         Some(4) => asked(inputs).map(|asked| Question::Rollout(Box::new(asked))),
         Some(5) => asked(inputs).map(Question::Terminate),
+        Some(6) => asked(inputs).map(|asked| Question::Failover(Box::new(asked))),
         _ => return Err(NotAsked::UnknownDecider(by.into())),
     };
     question.map_err(NotAsked::OtherVersion)
@@ -102,6 +103,7 @@ fn inputs(question: &Question) -> (Value, Value, Value) {
         Question::Eject(asked) => values(asked),
         Question::Rollout(asked) => values(asked),
         Question::Terminate(asked) => values(asked),
+        Question::Failover(asked) => values(asked),
     }
 }
 

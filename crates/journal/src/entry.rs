@@ -5,6 +5,7 @@
 use crate::decided::Decided;
 use plimsoll_control::{
     autoscale::{self, prediction},
+    failover,
     reconcile::rolling::Sets,
     restart, rightsize,
     rollout::{self, together},
@@ -142,6 +143,13 @@ pub enum Entry {
         /// The last one.
         number: u64,
     },
+    /// Who is the primary of a store with standbys, or is becoming it. Survives power loss.
+    Failover {
+        /// Which store.
+        store: String,
+        /// The lasting part of the decider's memory.
+        memory: Box<failover::Memory>,
+    },
     /// What led to an event, for `explain` and `replay`.
     Decided(Box<Decided>),
     /// A person wants every replica of a service replaced, the `renewal`th time.
@@ -268,6 +276,8 @@ pub struct Remembered {
     /// Starts of stores' members.
     #[serde(with = "replica_map")]
     pub members: BTreeMap<ReplicaId, RememberedReplica>,
+    /// Who is the primary, by store with standbys.
+    pub failovers: BTreeMap<String, failover::Memory>,
     /// Addresses that stay.
     pub ports: BTreeMap<String, u16>,
     /// What persons want of numbers of replicas.
@@ -343,6 +353,7 @@ impl Remembered {
             Entry::Demand { service, slot } => self.demand.entry(service).or_default().fold(slot),
             Entry::Sized { service, memory } => drop(self.sizes.insert(service, *memory)),
             Entry::Decided(_) => {}
+            Entry::Failover { store, memory } => drop(self.failovers.insert(store, *memory)),
             Entry::Ejections { gateway, epoch, number } => {
                 self.ejections.insert(gateway, (epoch, number));
             }

@@ -22,6 +22,19 @@ pub struct RouteTable {
     pub hosts: Vec<Host>,
     /// Where each service can be reached.
     pub services: BTreeMap<String, Backend>,
+    /// Who is reached through the listeners of stores with standbys, by store.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stores: BTreeMap<String, Members>,
+}
+
+/// The members of a store that may be reached now.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Members {
+    /// The primary. `None`: there is none now, and whoever comes waits.
+    pub primary: Option<SocketAddr>,
+    /// Standbys that are not far behind. Empty: the primary serves reads too.
+    pub standbys: Vec<SocketAddr>,
 }
 
 /// A socket that the keeper owns and gateways accept from.
@@ -45,6 +58,10 @@ pub enum Entry {
     },
     /// One service calling another: everything goes to `to`.
     Edge(EdgeId),
+    /// Whoever uses a store with standbys: bytes are led on to its primary.
+    Store(String),
+    /// As `Store`, for reads: to a standby that is not far behind.
+    Reads(String),
 }
 
 /// A certificate, by its files.

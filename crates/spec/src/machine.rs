@@ -29,7 +29,7 @@ impl Default for Machine {
     fn default() -> Self {
         Self {
             engines: vec![Engine::Postgres, Engine::Redis],
-            replicates: Vec::new(),
+            replicates: vec![Engine::Postgres],
             pools: false,
             backs_up: false,
             autoscales: true,

@@ -8,6 +8,7 @@ use crate::{
     seen::{Inspection, Provisioned},
     site::Site,
 };
+use plimsoll_control::failover::Role;
 use plimsoll_model::store::{Engine, Store};
 
 /// A store that runs on this machine: what its processes are, and how to speak to them.
@@ -23,7 +24,7 @@ pub enum Driver {
 #[must_use]
 pub fn member_count(store: &Store) -> usize {
     match (store.engine, &store.external) {
-        (Engine::Postgres, None) => 1,
+        (Engine::Postgres, None) => crate::postgres::member_count(store),
         (Engine::Redis, None) => crate::redis::member_count(store),
         _ => 0,
     }
@@ -37,10 +38,7 @@ pub fn recorded(store: &Store) -> Vec<String> {
     }
     let mut lines = Vec::new();
     if store.engine == Engine::Postgres {
-        if store.instances > 1 {
-            lines.push(format!("instances: {}: one server runs; standbys are not started", store.instances));
-        }
-        if store.synchronous {
+        if store.synchronous && store.instances < 2 {
             lines.push("synchronous: there is no standby to wait for".to_owned());
         }
         if store.max_memory.is_some() || store.eviction.is_some() {
@@ -68,7 +66,10 @@ pub fn driver(name: &str, store: &Store, site: &Site) -> Result<Driver, StoreErr
     if store.external.is_some() {
         return Err(invalid("it is external: it is used where it is, and never run".to_owned()));
     }
-    if site.ports.len() != member_count(store) && matches!(store.engine, Engine::Postgres | Engine::Redis) {
+    // Of a PostgreSQL store more members than wanted may be known: the last one may be its primary.
+    let enough = site.ports.len() == member_count(store)
+        || (store.engine == Engine::Postgres && site.ports.len() > member_count(store));
+    if !enough && matches!(store.engine, Engine::Postgres | Engine::Redis) {
         return Err(invalid(format!("it needs {} ports and was given {}", member_count(store), site.ports.len())));
     }
     check_paths(site).map_err(invalid)?;
@@ -98,11 +99,21 @@ fn check_paths(site: &Site) -> Result<(), String> {
 }
 
 impl Driver {
+    /// A PostgreSQL store of several members, one of which is the primary: who that is decides `control::failover`, and
+    /// everything about its members goes by the role that they have. `None`: a store of another kind, or of one server.
+    #[must_use]
+    pub fn replicated(&self) -> Option<&Postgres> {
+        match self {
+            Self::Postgres(store) if store.is_replicated() => Some(store),
+            _ => None,
+        }
+    }
+
     /// Its processes, by their place. Cheap; looks whether data is there, so ask again before each start.
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
         match self {
-            Self::Postgres(store) => vec![store.member()],
+            Self::Postgres(store) => store.members(),
             Self::Redis(store) => store.members(),
         }
     }
@@ -113,7 +124,7 @@ impl Driver {
     /// `Lingering` (retry in a moment), `Refused` (the data is not ours), `File`. Nothing may be started then.
     pub fn before_start(&self, member: usize) -> Result<(), StoreError> {
         match self {
-            Self::Postgres(store) => store.before_start(),
+            Self::Postgres(store) => store.before_start(member, Role::Primary),
             Self::Redis(store) => store.before_start(member),
         }
     }
@@ -124,7 +135,7 @@ impl Driver {
     /// Why not (yet). Ask again.
     pub async fn ready(&self, member: usize) -> Result<(), NotReady> {
         match self {
-            Self::Postgres(store) => store.ready().await,
+            Self::Postgres(store) => store.ready(member).await,
             Self::Redis(store) => store.ready(member).await,
         }
     }
@@ -136,7 +147,7 @@ impl Driver {
     /// `Server` and `NotFormed` (retry), `Refused` (a person must decide; nothing was changed that holds data).
     pub async fn provision(&self) -> Result<Provisioned, StoreError> {
         match self {
-            Self::Postgres(store) => store.provision().await,
+            Self::Postgres(store) => store.provision(0).await,
             Self::Redis(store) => store.provision().await,
         }
     }

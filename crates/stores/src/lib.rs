@@ -31,4 +31,4 @@ pub use external::external;
 pub use files::ConfigFile;
 pub use member::{Command, Member};
 pub use seen::{Inspection, MemberSeen, Provisioned};
-pub use site::{Site, User};
+pub use site::{Front, Site, User};

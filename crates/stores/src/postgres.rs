@@ -1,4 +1,4 @@
-//! PostgreSQL: one server with its own data folder, port, role and database.
+//! PostgreSQL: a server with its own data folder, port, role and database, and its standbys.
 //!
 //! Invariant: a data folder is complete or not there: it is made beside its place and moved there at the end.
 //! Invariant: it listens on 127.0.0.1 only, and its administrator can connect by the Unix socket only.
@@ -6,8 +6,11 @@
 mod config;
 mod data;
 pub(crate) mod installed;
+mod log_end;
+mod looking;
 mod provision;
 pub(crate) mod session;
+mod standby;
 
 use crate::{
     error::{NotReady, StoreError},
@@ -19,6 +22,7 @@ use crate::{
     text,
 };
 use installed::Installed;
+use plimsoll_control::failover::{Preparation, Role};
 use plimsoll_model::{Millis, store::Store};
 use std::path::{Path, PathBuf};
 
@@ -33,10 +37,18 @@ pub struct Postgres {
     role: String,
     store: Store,
     site: Site,
-    port: u16,
     installed: Installed,
     admin_password: Secret,
     password: Secret,
+    /// Of the role by which standbys get the log. `None`: it has none.
+    replication: Option<Secret>,
+    /// Connections that are kept to look at members, by their place.
+    looks: looking::Looks,
+}
+
+/// How many members a PostgreSQL store has.
+pub(crate) fn member_count(store: &Store) -> usize {
+    usize::try_from(store.instances.max(1)).unwrap_or(1)
 }
 
 impl Postgres {
@@ -54,8 +66,13 @@ impl Postgres {
         let refused = |why: String| StoreError::Refused { store: name.to_owned(), why };
         config::check(&store.settings).map_err(invalid)?;
         let wanted = store.version.as_deref().map(installed::major).transpose().map_err(invalid)?;
-        let port = *site.ports.first().ok_or_else(|| invalid("it needs a port".to_owned()))?;
-        let data = data::look(&site.data.join("0")).map_err(refused)?;
+        if site.ports.is_empty() {
+            return Err(invalid("it needs a port".to_owned()));
+        }
+        let mut data = None;
+        for place in 0..site.ports.len() {
+            data = data.or(data::look(&site.data.join(place.to_string())).map_err(refused)?);
+        }
         let installed = installed::choose(wanted, data, found).map_err(|why| why.for_store(name))?;
         if rustix::process::geteuid().is_root() && site.server_user.is_none_or(|user| user.uid == 0) {
             return Err(invalid("PostgreSQL doesn't run as root: an unprivileged account is needed for it".to_owned()));
@@ -65,27 +82,41 @@ impl Postgres {
             name: name.to_owned(),
             store: store.clone(),
             site: site.clone(),
-            port,
             installed,
             admin_password: secret::keep(&site.secrets, name, Purpose::Admin)?,
             password: secret::keep(&site.secrets, name, Purpose::Service)?,
+            replication: site.front.map(|_| secret::keep(&site.secrets, name, Purpose::Replication)).transpose()?,
+            looks: looking::Looks::of(site.ports.len()),
         })
     }
 
-    pub(crate) fn member(&self) -> Member {
-        let there = self.data_dir().join("PG_VERSION").exists();
+    pub(crate) fn members(&self) -> Vec<Member> {
+        (0..self.site.ports.len()).map(|place| self.member(place, Role::Primary)).collect()
+    }
+
+    /// The process of the member at `place`, as it is to be started in that role.
+    #[must_use]
+    pub fn member(&self, place: usize, role: Role) -> Member {
+        let there = self.has_data(place);
+        let prepare = match role {
+            Role::Primary if there => Vec::new(),
+            Role::Primary => vec![self.initdb(place)],
+            Role::Standby { of, by: Preparation::Copy } => vec![self.copy(place, of)],
+            Role::Standby { of, by: Preparation::Rewind } => vec![self.rewind(place, of)],
+            Role::Standby { by: Preparation::Nothing, .. } => Vec::new(),
+        };
         Member {
-            name: "0".to_owned(),
-            port: self.port,
-            prepare: if there { Vec::new() } else { vec![self.initdb()] },
-            files: self.config_files(there),
+            name: place.to_string(),
+            port: self.port(place),
+            prepare,
+            files: self.config_files(place, role),
             serve: self.command(
                 self.installed.program("postgres"),
                 vec![
                     "-D".to_owned(),
-                    self.data_dir().display().to_string(),
+                    self.data_dir(place).display().to_string(),
                     "-c".to_owned(),
-                    format!("config_file={}", self.beside("conf").display()),
+                    format!("config_file={}", self.beside(place, "conf").display()),
                 ],
             ),
             stop_signal: SIGINT,
@@ -93,9 +124,20 @@ impl Postgres {
         }
     }
 
-    pub(crate) fn before_start(&self) -> Result<(), StoreError> {
-        let dir = self.data_dir();
-        for used in [dir.clone(), self.beside("new")] {
+    /// Whether the member at `place` has data.
+    #[must_use]
+    pub fn has_data(&self, place: usize) -> bool {
+        self.data_dir(place).join("PG_VERSION").exists()
+    }
+
+    /// Right before the member at `place` is started in that role, and again after its preparation: checks its data, writes its
+    /// files, clears locks that a crash left behind.
+    ///
+    /// # Errors
+    /// As [`crate::Driver::before_start`].
+    pub fn before_start(&self, place: usize, role: Role) -> Result<(), StoreError> {
+        let dir = self.data_dir(place);
+        for used in [dir.clone(), self.beside(place, "new")] {
             if let Some(pid) = crate::processes::working_in(&used) {
                 return Err(StoreError::Lingering { pid, path: used });
             }
@@ -107,12 +149,13 @@ impl Postgres {
                 return Err(StoreError::Refused { store: self.name.clone(), why });
             }
             Some(_) => {
-                files::remove(&self.site.data, Path::new("0.admin"))?;
-                data::clear_stale_locks(&self.site, self.port)?;
+                files::remove(&self.site.data, Path::new(&format!("{place}.admin")))?;
+                data::clear_stale_locks(&self.site, place)?;
+                self.mark(place, role)?;
             }
             None => {}
         }
-        for file in self.config_files(there.is_some()) {
+        for file in self.config_files(place, role) {
             let path = file.path.strip_prefix(&self.site.data).unwrap_or(&file.path);
             files::write_durably(
                 &self.site.data,
@@ -124,20 +167,29 @@ impl Postgres {
         Ok(())
     }
 
-    pub(crate) async fn ready(&self) -> Result<(), NotReady> {
-        let session = session::open(&self.admin(), "postgres").await.map_err(NotReady::asking)?;
+    pub(crate) async fn ready(&self, place: usize) -> Result<(), NotReady> {
+        let session = session::open(&self.admin(place), "postgres").await.map_err(NotReady::asking)?;
         session.one("SELECT pg_is_in_recovery()").await.map(drop).map_err(NotReady::new)
     }
 
-    pub(crate) async fn provision(&self) -> Result<Provisioned, StoreError> {
-        let done = provision::provision(&self.admin(), &self.service())
+    /// Makes what services and standbys need at the primary at `place`: roles, database, a slot for each standby.
+    ///
+    /// # Errors
+    /// `Server`: retry.
+    pub async fn provision(&self, place: usize) -> Result<Provisioned, StoreError> {
+        let mut done = provision::provision(&self.admin(place), &self.service(place))
             .await
             .map_err(|(act, why)| StoreError::Server { store: self.name.clone(), act, why })?;
+        if let Some(password) = &self.replication {
+            let slots = self.others(place).map(standby::name).collect::<Vec<_>>();
+            let standbys = standby::provision(&self.admin(place), password, &slots).await;
+            done.extend(standbys.map_err(|(act, why)| StoreError::Server { store: self.name.clone(), act, why })?);
+        }
         Ok(Provisioned { done, notes: Vec::new() })
     }
 
     pub(crate) async fn inspect(&self) -> Inspection {
-        match provision::figures(&self.admin()).await {
+        match provision::figures(&self.admin(0)).await {
             Ok(figures) => {
                 let role = if figures.recovering { "standby" } else { "primary" };
                 let detail = format!("{}, {} connections", text::bytes(figures.bytes), figures.connections);
@@ -161,31 +213,50 @@ impl Postgres {
 
     pub(crate) fn url(&self) -> String {
         let role = text::percent(&self.role);
-        format!("postgres://{role}:{}@127.0.0.1:{}/{role}", self.password.expose(), self.port)
+        let port = self.site.front.map_or(self.port(0), |front| front.port);
+        format!("postgres://{role}:{}@127.0.0.1:{port}/{role}", self.password.expose())
     }
 
-    fn data_dir(&self) -> PathBuf {
-        self.site.data.join("0")
+    /// What services are told for reads that may be a second old. `None`: it has no standbys.
+    #[must_use]
+    pub fn read_url(&self) -> Option<String> {
+        let role = text::percent(&self.role);
+        let port = self.site.front?.reads;
+        Some(format!("postgres://{role}:{}@127.0.0.1:{port}/{role}", self.password.expose()))
+    }
+
+    /// The port of the member at `place`; 0: it is none.
+    #[must_use]
+    pub fn port(&self, place: usize) -> u16 {
+        self.site.ports.get(place).copied().unwrap_or(0)
+    }
+
+    fn others(&self, place: usize) -> impl Iterator<Item = usize> {
+        (0..self.site.ports.len()).filter(move |other| *other != place)
+    }
+
+    fn data_dir(&self, place: usize) -> PathBuf {
+        self.site.data.join(place.to_string())
     }
 
     /// A file of the member, outside its data folder.
-    fn beside(&self, ending: &str) -> PathBuf {
-        self.site.data.join(format!("0.{ending}"))
+    fn beside(&self, place: usize, ending: &str) -> PathBuf {
+        self.site.data.join(format!("{place}.{ending}"))
     }
 
-    fn admin(&self) -> session::Login {
+    fn admin(&self, place: usize) -> session::Login {
         session::Login {
             run: self.site.run.clone(),
-            port: self.port,
+            port: self.port(place),
             role: ADMIN.to_owned(),
             password: self.admin_password.clone(),
         }
     }
 
-    fn service(&self) -> session::Login {
+    fn service(&self, place: usize) -> session::Login {
         session::Login {
             run: self.site.run.clone(),
-            port: self.port,
+            port: self.port(place),
             role: self.role.clone(),
             password: self.password.clone(),
         }
@@ -200,7 +271,7 @@ impl Postgres {
     }
 
     /// Makes the data folder beside its place, and moves it there durably when it is whole.
-    fn initdb(&self) -> Command {
+    fn initdb(&self, place: usize) -> Command {
         const SCRIPT: &str = r#"set -eu
 umask 077
 rm -rf -- "$2"
@@ -214,35 +285,41 @@ rm -f -- "$4""#;
             SCRIPT.to_owned(),
             "initdb".to_owned(),
             self.installed.program("initdb"),
-            path(self.beside("new")),
-            path(self.data_dir()),
-            path(self.beside("admin")),
+            path(self.beside(place, "new")),
+            path(self.data_dir(place)),
+            path(self.beside(place, "admin")),
             ADMIN.to_owned(),
             path(self.site.data.clone()),
         ];
         self.command("/bin/sh".to_owned(), args)
     }
 
-    fn config_files(&self, there: bool) -> Vec<ConfigFile> {
+    fn config_files(&self, place: usize, role: Role) -> Vec<ConfigFile> {
         let file = |ending: &str, text: String| ConfigFile {
-            path: self.beside(ending),
+            path: self.beside(place, ending),
             text,
             mode: 0o600,
             owner: self.owner(),
         };
-        let place = config::Place {
+        let standbys = self.beside(place, "standbys");
+        let at = config::Place {
             cluster: &self.role,
-            port: self.port,
+            port: self.port(place),
             run: &self.site.run,
-            hba: &self.beside("hba"),
-            ident: &self.beside("ident"),
+            hba: &self.beside(place, "hba"),
+            ident: &self.beside(place, "ident"),
+            standbys: self.is_replicated().then_some(standbys.as_path()),
         };
         let mut files = vec![
-            file("conf", config::server(&self.store, &place)),
+            file("conf", config::server(&self.store, &at)),
             file("hba", config::access()),
             file("ident", String::new()),
         ];
-        if !there {
+        if let Some(password) = &self.replication {
+            files.push(file("standbys", self.following(place, role)));
+            files.push(file("pass", standby::passfile(password)));
+        }
+        if role == Role::Primary && !self.has_data(place) {
             files.push(file("admin", format!("{}\n", self.admin_password.expose())));
         }
         files

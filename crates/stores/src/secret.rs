@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Service,
     /// The administrator's: ours.
     Admin,
+    /// Of the standbys, who get the log by it.
+    Replication,
 }
 
 /// A store's password, made at the first call. It is on disk before it is returned.
@@ -67,6 +69,7 @@ fn file_name(name: &str, purpose: Purpose) -> String {
     let ending = match purpose {
         Purpose::Service => "password",
         Purpose::Admin => "admin",
+        Purpose::Replication => "replication",
     };
     let plain = !name.is_empty()
         && name.len() <= 100

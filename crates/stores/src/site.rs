@@ -16,6 +16,17 @@ pub struct Site {
     pub server_user: Option<User>,
     /// A short folder (at most 80 bytes) for Unix sockets; exists, and is writable by the servers and nobody else.
     pub run: PathBuf,
+    /// Where services find a store with standbys, whoever is its primary. `None`: they go to its one server.
+    pub front: Option<Front>,
+}
+
+/// The ports of a store with standbys, on 127.0.0.1; somebody else listens there and leads on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Front {
+    /// Leads to the primary.
+    pub port: u16,
+    /// Leads to standbys that are not far behind.
+    pub reads: u16,
 }
 
 /// A Unix user.

@@ -30,6 +30,7 @@ mod releases_faults;
 mod replicas;
 mod scaling;
 mod simple;
+mod standbys;
 mod starting;
 mod stores;
 mod sweep;

@@ -25,6 +25,9 @@ impl Engine {
             Asked::Events(after, reply) => drop(reply.send(self.events.since(after))),
             Asked::Restart(service, reply) => drop(reply.send(self.renew(&service))),
             Asked::Scale(service, replicas, reply) => drop(reply.send(self.scale(&service, replicas))),
+            Asked::SwitchOver(store, member, reply) => {
+                drop(reply.send(self.switch_over(&store, member.as_deref())));
+            }
             Asked::Releases(reply) => drop(reply.send(self.ledger())),
             Asked::Release(order, reply) => drop(reply.send(self.order_release(&order))),
             Asked::Signal(id, signal, reply) => drop(reply.send(self.signal(&id, signal))),

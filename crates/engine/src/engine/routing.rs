@@ -7,11 +7,11 @@ use plimsoll_control::table::{self, Replica as RouteReplica};
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::{
     EdgeId, Instant, System,
-    route::{Entry as RouteEntry, Listener, ROUTES, RouteTable},
+    route::{Entry as RouteEntry, Listener, Members, ROUTES, RouteTable},
     system::Listen,
 };
 use plimsoll_wire::channel::memfd;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 /// The table that was published last.
 #[derive(Default)]
@@ -36,6 +36,11 @@ pub(crate) fn edge_name(edge: &EdgeId) -> String {
 /// The kept name of an ingress listener.
 pub(crate) fn ingress_name(listen: &Listen) -> String {
     format!("ingress/{}", std::net::SocketAddr::new(listen.address, listen.port))
+}
+
+/// The kept names of the listeners of a store with standbys: to its primary, and for reads.
+pub(crate) fn store_names(store: &str) -> [String; 2] {
+    [format!("store/{store}"), format!("store/{store}/reads")]
 }
 
 /// The edges of a system: from each service to those that it uses or calls.
@@ -67,6 +72,13 @@ impl Engine {
         let system = accepted.system.clone();
         for edge in edges(&system) {
             self.bind_edge(&edge_name(&edge));
+        }
+        let fronts: Vec<_> =
+            self.stores.iter().filter_map(|(name, state)| Some((name.clone(), state.front?))).collect();
+        for (name, front) in fronts {
+            for (name, port) in store_names(&name).into_iter().zip([front.port, front.reads]) {
+                self.bind(name, format!("127.0.0.1:{port}"));
+            }
         }
         for listen in &system.ingress.listen {
             let name = ingress_name(listen);
@@ -192,7 +204,20 @@ impl Engine {
             listeners: self.bound_listeners(system),
             hosts: table::hosts(system),
             services: table::backends(system, &replicas, &self.splits()),
+            stores: self.reached_members(),
         }
+    }
+
+    /// Who is reached of each store with standbys.
+    fn reached_members(&self) -> BTreeMap<String, Members> {
+        let fronted = self.stores.iter().filter(|(_, state)| state.front.is_some());
+        let members = fronted.map(|(name, state)| {
+            let address = |place: &usize| state.ports.get(*place).map(|port| (Ipv4Addr::LOCALHOST, *port).into());
+            let (to, reads) = &state.leads;
+            let primary = to.as_ref().and_then(address);
+            (name.clone(), Members { primary, standbys: reads.iter().filter_map(address).collect() })
+        });
+        members.collect()
     }
 
     /// Those that are bound, and those that were: while the keeper is asked again (this engine or the keeper is new), a
@@ -206,7 +231,11 @@ impl Engine {
             name: ingress_name(listen),
             entry: RouteEntry::Ingress { tls: listen.tls.clone() },
         });
-        edges.chain(ingress).filter(|listener| bound(&listener.name)).collect()
+        let stores = self.stores.iter().filter(|(_, state)| state.front.is_some()).flat_map(|(store, _)| {
+            let entries = [RouteEntry::Store(store.clone()), RouteEntry::Reads(store.clone())];
+            store_names(store).into_iter().zip(entries).map(|(name, entry)| Listener { name, entry })
+        });
+        edges.chain(ingress).chain(stores).filter(|listener| bound(&listener.name)).collect()
     }
 
     /// Lets go of listeners that the accepted system no longer has.
@@ -214,6 +243,9 @@ impl Engine {
         let Some(accepted) = &self.record.remembered.accepted else { return };
         let mut wanted: Vec<String> = edges(&accepted.system).iter().map(edge_name).collect();
         wanted.extend(accepted.system.ingress.listen.iter().map(ingress_name));
+        let stores = accepted.system.stores.iter();
+        let stores = stores.filter(|(name, store)| self.replicated_members(name, store).is_some());
+        wanted.extend(stores.flat_map(|(name, _)| store_names(name)));
         let gone: Vec<String> = self.listeners.keys().filter(|name| !wanted.contains(name)).cloned().collect();
         for name in gone {
             self.listeners.remove(&name);

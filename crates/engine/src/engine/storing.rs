@@ -2,15 +2,20 @@
 
 use super::{Engine, deciding::Words};
 use crate::{input::StoreNews, store::StoreRun, variables::expand};
-use plimsoll_control::account::{self, Question};
+use plimsoll_control::{
+    account::{self, Question},
+    failover,
+};
 use plimsoll_journal::entry::Entry;
-use plimsoll_model::{ReplicaId, Store, store::Engine as Kind};
-use plimsoll_stores::{Inspection, Site, User};
+use plimsoll_model::{ReplicaId, Store, promise, store::Engine as Kind};
+use plimsoll_stores::{Front, Inspection, Site, User};
 use plimsoll_wire::sum;
 use std::{
+    cell::RefCell,
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 use tokio::sync::watch;
 
@@ -32,6 +37,16 @@ pub(crate) struct StoreState {
     pub(crate) url: Option<String>,
     pub(crate) ports: Vec<u16>,
     pub(crate) inspection: Option<Inspection>,
+    /// Where it is reached for reads, with its password. `None`: it has no standbys.
+    pub(crate) read_url: Option<String>,
+    /// Its addresses, where it has standbys; others listen there.
+    pub(crate) front: Option<Front>,
+    /// Who is reached by them: the primary, and standbys for reads, by place.
+    pub(crate) leads: (Option<usize>, Vec<usize>),
+    /// What is wanted of it, for its task.
+    policy: Rc<RefCell<failover::Policy>>,
+    /// Which other primary a person wants.
+    wish: watch::Sender<(u64, Option<failover::Wanted>)>,
     stop: watch::Sender<bool>,
 }
 
@@ -51,6 +66,7 @@ impl Engine {
             if wanted.get(name) != Some(&state.store) {
                 state.stop.send(true).ok();
             }
+            *state.policy.borrow_mut() = self.failover_policy(name, &state.store);
         }
         let new: Vec<_> = wanted.iter().filter(|(name, _)| !self.stores.contains_key(*name)).collect();
         for (name, store) in new {
@@ -68,11 +84,18 @@ impl Engine {
             url: None,
             ports: Vec::new(),
             inspection: None,
+            read_url: None,
+            front: None,
+            leads: (None, Vec::new()),
+            policy: Rc::default(),
+            wish: watch::Sender::new((0, None)),
             stop,
         };
+        *state.policy.borrow_mut() = self.failover_policy(name, store);
         match self.store_site(name, store) {
             Ok((site, store)) => {
                 state.ports.clone_from(&site.ports);
+                state.front = site.front;
                 let run = StoreRun {
                     name: name.into(),
                     former: self.former_starts(name, site.ports.len()),
@@ -82,6 +105,9 @@ impl Engine {
                     oneshots: self.oneshots.clone(),
                     inputs: self.inputs.clone(),
                     clock: self.clock,
+                    policy: state.policy.clone(),
+                    wish: state.wish.subscribe(),
+                    failover: self.record.remembered.failovers.get(name).cloned().unwrap_or_default(),
                     stop: stopped,
                 };
                 tokio::task::spawn_local(run.run());
@@ -120,7 +146,8 @@ impl Engine {
         let run =
             self.socket_folder(name, user).map_err(|error| format!("cannot make a folder for sockets: {error}"))?;
         let ports = self.store_ports(name, &store)?;
-        Ok((Site { data, secrets, ports, server_user: user, run }, store))
+        let front = self.store_front(name, &store)?;
+        Ok((Site { data, secrets, ports, server_user: user, run, front }, store))
     }
 
     /// The folder of all stores: in the state directory, or, where an account for servers could not reach that (below
@@ -195,22 +222,62 @@ impl Engine {
     }
 
     fn store_ports(&mut self, name: &str, store: &Store) -> Result<Vec<u16>, String> {
-        let count = plimsoll_stores::member_count(store);
-        let mut ports = Vec::new();
-        for place in 0..count {
-            let key = format!("store/{name}/{place}");
-            let port = match self.addresses.known(&key) {
-                Some(port) => port,
-                None => {
-                    let port = self.addresses.choose(store.engine == Kind::Redis).ok_or("no port is free")?;
-                    self.addresses.remember(&key, port);
-                    self.record.note(Entry::Port { name: key, port });
-                    port
-                }
-            };
-            ports.push(port);
+        let members = self.replicated_members(name, store);
+        let count = members.unwrap_or_else(|| plimsoll_stores::member_count(store));
+        let key = |place: usize| match members {
+            Some(_) => format!("store/{name}/member/{place}"),
+            None => format!("store/{name}/{place}"),
+        };
+        (0..count).map(|place| self.store_port(key(place), store.engine)).collect()
+    }
+
+    /// A port that stays.
+    fn store_port(&mut self, key: String, engine: Kind) -> Result<u16, String> {
+        if let Some(port) = self.addresses.known(&key) {
+            return Ok(port);
         }
-        Ok(ports)
+        let port = self.addresses.choose(engine == Kind::Redis).ok_or("no port is free")?;
+        self.addresses.remember(&key, port);
+        self.record.note(Entry::Port { name: key, port });
+        Ok(port)
+    }
+
+    /// How many members a PostgreSQL store with standbys may have: those that are wanted, and up to its primary. `None`: one
+    /// server runs, and it always was the same.
+    pub(super) fn replicated_members(&self, name: &str, store: &Store) -> Option<usize> {
+        if store.engine != Kind::Postgres || store.external.is_some() {
+            return None;
+        }
+        let primary = self.record.remembered.failovers.get(name).map_or(0, |memory| memory.primary);
+        let wanted = plimsoll_stores::member_count(store);
+        (wanted > 1 || primary > 0).then(|| wanted.max(primary + 1))
+    }
+
+    /// The addresses of a store with standbys. The first is the one that a single server would have, so that it stays when
+    /// standbys come or go.
+    fn store_front(&mut self, name: &str, store: &Store) -> Result<Option<Front>, String> {
+        if self.replicated_members(name, store).is_none() {
+            return Ok(None);
+        }
+        let port = self.store_port(format!("store/{name}/0"), store.engine)?;
+        let reads = self.store_port(format!("store/{name}/reads"), store.engine)?;
+        Ok(Some(Front { port, reads }))
+    }
+
+    /// What is wanted of a store with standbys.
+    fn failover_policy(&self, name: &str, store: &Store) -> failover::Policy {
+        let system = self.record.remembered.accepted.as_ref().map(|accepted| &accepted.system);
+        let promises = system.iter().flat_map(|system| system.promises.values());
+        let points = promises.filter_map(|promise| match &promise.kind {
+            promise::Kind::RecoveryPoint { store, max } if store == name => Some(*max),
+            _ => None,
+        });
+        failover::Policy {
+            members: plimsoll_stores::member_count(store),
+            synchronous: store.synchronous && store.instances > 1,
+            recovery_point: points.min(),
+            hang_after: failover::HANG_AFTER,
+        }
     }
 
     fn former_starts(&self, name: &str, count: usize) -> Vec<(u32, u32, plimsoll_control::restart::Memory)> {
@@ -244,8 +311,11 @@ impl Engine {
             }
             StoreNews::Ended { member, restarts, memory, decided } => {
                 let id = ReplicaId::new(name, member);
-                (state.phase, state.ready) = ("Starting", false);
-                state.reason = format!("{id} ended and is started again");
+                // A store with standbys tells by itself whether it still serves.
+                if state.front.is_none() {
+                    (state.phase, state.ready) = ("Starting", false);
+                    state.reason = format!("{id} ended and is started again");
+                }
                 let (asked, decision) = *decided;
                 let answer = account::restarted(&asked.seen, &decision);
                 let words =
@@ -254,6 +324,24 @@ impl Engine {
                 self.record.note(Entry::Restarted { id, restarts, memory });
             }
             StoreNews::Inspected(inspection) => state.inspection = Some(inspection),
+            StoreNews::ReadUrl(url) => state.read_url = Some(url),
+            StoreNews::Leads { to, reads } => state.leads = (to, reads),
+            StoreNews::Trouble { member, why } => {
+                self.tell(&ReplicaId::new(name, member).to_string(), "NotStarted", &why, true);
+            }
+            StoreNews::Failover { memory, written } => {
+                let entry = Entry::Failover { store: name.into(), memory };
+                let done = self.record.commit(entry).is_ok();
+                written.send(done).ok();
+            }
+            StoreNews::Decided { decided } => {
+                let (asked, decision) = *decided;
+                let answer = account::failed_over(&decision);
+                let reason = decision.event.clone().unwrap_or_default();
+                let warning = !matches!(reason.as_str(), "Promoted" | "Starting" | "Rejoining" | "Copying");
+                let words = Words { subject: name, reason: &reason, message: &decision.reason, warning };
+                self.tell_decision(&words, &Question::Failover(Box::new(asked)), answer);
+            }
         }
     }
 
@@ -264,6 +352,26 @@ impl Engine {
             self.drop_socket_folder(name);
             self.arrange_stores();
         }
+    }
+
+    /// A person wants another member of a store to be its primary: `None` is the best.
+    pub(super) fn switch_over(&mut self, name: &str, member: Option<&str>) -> Result<String, String> {
+        let state = self.stores.get(name).ok_or_else(|| format!("there is no store {name}"))?;
+        if state.front.is_none() {
+            return Err(format!("{name} has no standbys: write `instances: 2` or more"));
+        }
+        let wanted = match member {
+            None => failover::Wanted::Best,
+            Some(member) => {
+                let places = 0..state.ports.len();
+                let place = places.clone().find(|place| format!("{name}-{}", place + 1) == member);
+                let known = || places.map(|place| format!("{name}-{}", place + 1)).collect::<Vec<_>>().join(", ");
+                failover::Wanted::Member(place.ok_or_else(|| format!("{member} is none of its members ({})", known()))?)
+            }
+        };
+        state.wish.send_modify(|(number, wish)| (*number, *wish) = (*number + 1, Some(wanted)));
+        self.tell(name, "Asked", "a person wants another primary", false);
+        Ok(format!("{name} is asked to hand over; `plimsoll events` shows how it goes"))
     }
 
     /// Ends all stores.

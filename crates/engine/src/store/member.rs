@@ -214,18 +214,7 @@ impl Life {
     }
 
     fn spawn(&self, id: String, command: &Command, limits: Limits) -> Spawn {
-        Spawn {
-            id,
-            program: command.program.clone(),
-            args: command.args.clone(),
-            env: command.env.clone(),
-            dir: command.dir.display().to_string(),
-            user: command.user.map(|user| User { uid: user.uid, gid: user.gid }),
-            limits,
-            log: Some(self.id.to_string()),
-            channel: false,
-            respawn: false,
-        }
+        spawn(id, command, limits, &self.id)
     }
 
     fn tell(&self, news: StoreNews) {
@@ -233,7 +222,23 @@ impl Life {
     }
 }
 
-fn limits_of(store: &StoreRun) -> Limits {
+/// A process of the member `of`, as the keeper starts it.
+pub(super) fn spawn(id: String, command: &Command, limits: Limits, of: &ReplicaId) -> Spawn {
+    Spawn {
+        id,
+        program: command.program.clone(),
+        args: command.args.clone(),
+        env: command.env.clone(),
+        dir: command.dir.display().to_string(),
+        user: command.user.map(|user| User { uid: user.uid, gid: user.gid }),
+        limits,
+        log: Some(of.to_string()),
+        channel: false,
+        respawn: false,
+    }
+}
+
+pub(super) fn limits_of(store: &StoreRun) -> Limits {
     let resources = &store.store.resources;
     Limits {
         memory_bytes: resources.memory_limit.map(|bytes| bytes.0),

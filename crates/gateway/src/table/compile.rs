@@ -27,10 +27,12 @@ pub(crate) fn compile(edition: &RouteTable, registry: &mut Registry) -> Compiled
         }
         services.insert(name.clone(), Arc::new(backend));
     }
-    let mut table = Table { edition: edition.edition, services, ..Table::default() };
+    let mut table = Table { edition: edition.edition, services, stores: edition.stores.clone(), ..Table::default() };
     for listener in &edition.listeners {
         let entrance = match &listener.entry {
             Entry::Ingress { tls } => Entrance::Ingress(tls.clone()),
+            Entry::Store(store) => Entrance::Store { store: store.clone(), reads: false },
+            Entry::Reads(store) => Entrance::Store { store: store.clone(), reads: true },
             Entry::Edge(edge) => Entrance::Edge(Arc::new(Route {
                 live: registry.route(&edge.to_string()),
                 service: edge.to.clone(),

@@ -1,6 +1,9 @@
 //! PostgreSQL's configuration files, and names that it takes.
 
-use crate::{postgres::ADMIN, text};
+use crate::{
+    postgres::{ADMIN, standby::REPLICATION},
+    text,
+};
 use plimsoll_model::store::Store;
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
@@ -16,10 +19,12 @@ pub(crate) struct Place<'a> {
     pub hba: &'a Path,
     /// Whose name stands for whose.
     pub ident: &'a Path,
+    /// Whom it follows, and who follows it. `None`: it has no standbys.
+    pub standbys: Option<&'a Path>,
 }
 
 /// Settings that are the driver's own.
-const OURS: [&str; 13] = [
+const OURS: [&str; 16] = [
     "port",
     "listen_addresses",
     "unix_socket_directories",
@@ -33,6 +38,24 @@ const OURS: [&str; 13] = [
     "include",
     "include_dir",
     "include_if_exists",
+    "primary_conninfo",
+    "primary_slot_name",
+    "synchronous_standby_names",
+];
+
+/// What a server with standbys needs, and each of them, since any may take over. `wal_retrieve_retry_interval`: by its default
+/// of 5 s a standby would look for a new primary that seldom. `max_slot_wal_keep_size`: a standby that is gone for good does not
+/// fill the disk; it is copied anew then.
+const REPLICATED: [(&str, &str); 9] = [
+    ("wal_level", "replica"),
+    ("max_wal_senders", "16"),
+    ("max_replication_slots", "16"),
+    ("hot_standby", "on"),
+    ("hot_standby_feedback", "on"),
+    ("wal_keep_size", "'128MB'"),
+    ("wal_retrieve_retry_interval", "'100ms'"),
+    ("wal_receiver_status_interval", "'1s'"),
+    ("wal_receiver_timeout", "'10s'"),
 ];
 
 /// Checks settings of the file.
@@ -74,6 +97,7 @@ pub(crate) fn server(store: &Store, place: &Place<'_>) -> String {
         ("full_page_writes", durable.to_owned()),
         ("synchronous_commit", durable.to_owned()),
         ("max_wal_size", text("1GB")),
+        ("max_slot_wal_keep_size", text("4GB")),
         ("wal_compression", "on".to_owned()),
         ("jit", "off".to_owned()),
         ("log_destination", text("stderr")),
@@ -87,8 +111,14 @@ pub(crate) fn server(store: &Store, place: &Place<'_>) -> String {
     for (name, value) in &lines {
         let _ = writeln!(out, "{name} = {value}");
     }
+    for (name, value) in REPLICATED.iter().filter(|_| place.standbys.is_some()) {
+        let _ = writeln!(out, "{name} = {value}");
+    }
     for (name, value) in &store.settings {
         let _ = writeln!(out, "{name} = {}", quote(value));
+    }
+    if let Some(standbys) = place.standbys {
+        let _ = writeln!(out, "include = {}", path(standbys));
     }
     out
 }
@@ -97,15 +127,16 @@ pub(crate) fn server(store: &Store, place: &Place<'_>) -> String {
 pub(crate) fn access() -> String {
     format!(
         "# Written by Plimsoll before each start; changes made here are lost.\n\
+         local replication {REPLICATION} scram-sha-256\n\
          local all all scram-sha-256\n\
-         host all {ADMIN} 127.0.0.1/32 reject\n\
+         host all {ADMIN},{REPLICATION} 127.0.0.1/32 reject\n\
          host all all 127.0.0.1/32 scram-sha-256\n"
     )
 }
 
 /// The role and database of a store: its name, unless PostgreSQL keeps that for itself, or would cut it off.
 pub(crate) fn role(store: &str) -> String {
-    const TAKEN: [&str; 6] = ["public", "none", "postgres", "template0", "template1", ADMIN];
+    const TAKEN: [&str; 7] = ["public", "none", "postgres", "template0", "template1", ADMIN, REPLICATION];
     let usable = !store.is_empty() && store.len() <= 63 && !store.contains('\0');
     if !usable {
         return format!("store-{}", text::digest(store));
@@ -127,7 +158,7 @@ pub(crate) fn literal(value: &str) -> String {
 }
 
 /// A value in a configuration file.
-fn quote(value: &str) -> String {
+pub(crate) fn quote(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
 }
 

@@ -29,13 +29,14 @@ pub(crate) fn look(dir: &Path) -> Result<Option<u32>, String> {
 ///
 /// PostgreSQL itself knows a lock whose process has ended. Must only be called while nothing works in the data folder: then
 /// nothing uses its shared memory either, so the lock guards nothing.
-pub(crate) fn clear_stale_locks(site: &Site, port: u16) -> Result<(), StoreError> {
-    let dir = site.data.join("0");
+pub(crate) fn clear_stale_locks(site: &Site, place: usize) -> Result<(), StoreError> {
+    let dir = site.data.join(place.to_string());
+    let port = site.ports.get(place).copied().unwrap_or(0);
     if let Some(pid) = first_number(&dir.join("postmaster.pid"))
         && alive(pid)
     {
         debug_assert!(processes::working_in(&dir).is_none(), "the caller has checked");
-        files::remove(&site.data, &PathBuf::from("0/postmaster.pid"))?;
+        files::remove(&site.data, &PathBuf::from(format!("{place}/postmaster.pid")))?;
     }
     let name = format!(".s.PGSQL.{port}.lock");
     let text = fs::read_to_string(site.run.join(&name)).unwrap_or_default();

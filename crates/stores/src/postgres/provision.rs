@@ -14,6 +14,8 @@ pub(crate) async fn provision(admin: &Login, service: &Login) -> Result<Vec<Stri
     }
     let named = |act: &'static str| move |why: String| (act.to_owned(), why);
     let session = session::open(admin, "postgres").await.map_err(named("connect"))?;
+    // There may be no standby yet that a commit could wait for.
+    session.run("SET synchronous_commit = local").await.map_err(named("set up the session"))?;
     let role = identifier(&service.role);
     // Only the verifier is sent, so that not even a failed statement puts the password into the server's log.
     let verifier = literal(&postgres_protocol::password::scram_sha_256(service.password.expose().as_bytes()));

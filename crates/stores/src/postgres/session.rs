@@ -24,6 +24,7 @@ pub(crate) struct Login {
 }
 
 /// An open connection; closed when dropped.
+#[derive(Debug)]
 pub(crate) struct Session {
     client: Client,
     task: JoinHandle<()>,

@@ -78,6 +78,7 @@ impl House {
             ports,
             server_user: user,
             run: make("run", user),
+            front: None,
         };
         Self { name: name.to_owned(), store, site, dir, children: BTreeMap::new(), guards }
     }

@@ -1,0 +1,260 @@
+//! Who is the primary of a PostgreSQL store with standbys, and what becomes of it when that one dies or hangs.
+//!
+//! Members are told by their place, from 0. Each decision is made from what the members are and say now, and from a
+//! [`Memory`] whose lasting part ([`Memory::lasting`]) is on disk before anything that follows from it is done. So an
+//! engine that dies anywhere is followed by one that goes on from there.
+//!
+//! Invariant: a member is promoted only when the one before is gone as a process. A hang is no death: it is fenced first.
+//! Invariant: nothing acknowledged is lost where commits wait for a standby: only the member with the most received log
+//! is promoted, and only when every other standby was asked, so that none of them can have more.
+//! Invariant: without that wait, no more is lost than the promised recovery point; where none is promised, nothing.
+//! Whenever more would be lost, the primary is started again where its log is, which loses nothing.
+//! Invariant: a member whose log may have gone another way than the primary's never starts on it before it was rewound
+//! or copied anew.
+
+mod choose;
+mod decide;
+mod seen;
+mod standbys;
+
+pub use choose::{Choice, Found, Outcome, choose};
+pub use decide::decide;
+pub use seen::{Answer, Member, Preparation, Process, Seen, Wanted};
+
+use plimsoll_model::{Instant, Millis};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A primary that runs and answers nothing for so long is taken for hung. Long enough for a machine with no processor time
+/// to spare; a death needs no such wait, since the kernel tells it.
+pub const HANG_AFTER: Millis = Millis::from_secs(10);
+/// Standbys that run get so long to answer before the choice is made without them.
+pub const CHOICE_WAIT: Millis = Millis::from_secs(2);
+/// A standby that asks for log and gets none for so long, while the primary answers, can't go on from where it is.
+pub const STRANDED_AFTER: Millis = Millis::from_secs(30);
+/// A standby that is further behind serves no reads.
+pub const READ_LAG_MAX: Millis = Millis::from_secs(1);
+/// One that serves none gets them back when it is no further behind than this.
+pub const READ_LAG_BACK: Millis = Millis(500);
+/// How often everything is looked at while nothing happens.
+pub const LOOK_EVERY: Millis = Millis(500);
+/// So many positions of the primary are remembered at most; when there are more, every second one is dropped.
+const POSITIONS_MAX: usize = 128;
+
+/// What is wanted of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Policy {
+    /// How many members it has.
+    pub members: usize,
+    /// A commit waits for a standby.
+    pub synchronous: bool,
+    /// The promised recovery point: the newest writes, of so long a time, may be lost. None: nothing is promised, so nothing
+    /// may be.
+    pub recovery_point: Option<Millis>,
+    /// A primary that runs and is silent for so long hangs.
+    pub hang_after: Millis,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { members: 1, synchronous: false, recovery_point: None, hang_after: HANG_AFTER }
+    }
+}
+
+/// How far the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    /// The primary is who it was.
+    #[default]
+    Steady,
+    /// A person wants that member to be the primary: the one before is being ended cleanly.
+    Handing {
+        /// Who is to be.
+        to: usize,
+        /// When that began.
+        since: Instant,
+    },
+    /// That member becomes the primary. There is no way back from here.
+    Promoting {
+        /// Who.
+        to: usize,
+    },
+}
+
+/// Why a member may not start on the primary's log as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Unfit {
+    /// It may have log that the primary does not have: `pg_rewind` first.
+    Rewind,
+    /// It can't be rewound: copied anew.
+    Copy,
+}
+
+/// What is carried from one decision to the next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Memory {
+    /// The shape of this value.
+    pub version: u16,
+    /// Grows by one with each new primary.
+    pub epoch: u64,
+    /// Who is the primary.
+    pub primary: usize,
+    /// How far a change of it is.
+    pub stage: Stage,
+    /// Who must be put right before it starts as a standby.
+    pub unfit: BTreeMap<usize, Unfit>,
+    /// The primary's timeline when it last answered.
+    pub timeline: u32,
+    /// Where the primary's log was, and when: oldest first. Observed, so not journaled for itself.
+    pub positions: Vec<(Instant, u64)>,
+    /// Since when a member that runs has been silent.
+    pub silent: BTreeMap<usize, Instant>,
+    /// Since when the primary is gone.
+    pub gone: Option<Instant>,
+    /// Since when a standby has asked for log in vain.
+    pub apart: BTreeMap<usize, Instant>,
+    /// Which standbys serve reads.
+    pub reading: BTreeSet<usize>,
+}
+
+/// The version of [`Memory`] that this code writes.
+pub const MEMORY_VERSION: u16 = 1;
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            version: MEMORY_VERSION,
+            epoch: 1,
+            primary: 0,
+            stage: Stage::Steady,
+            unfit: BTreeMap::new(),
+            timeline: 0,
+            positions: Vec::new(),
+            silent: BTreeMap::new(),
+            gone: None,
+            apart: BTreeMap::new(),
+            reading: BTreeSet::new(),
+        }
+    }
+}
+
+impl Memory {
+    /// What must be on disk before it is acted upon: everything but what is observed.
+    #[must_use]
+    pub fn lasting(&self) -> Self {
+        Self {
+            version: self.version,
+            epoch: self.epoch,
+            primary: self.primary,
+            stage: self.stage,
+            unfit: self.unfit.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// How far behind the primary a member with its log up to `position` is, or was when the primary died at `at`: since the
+    /// last look at which it would have had everything. None: no such look is remembered.
+    #[must_use]
+    pub fn behind(&self, position: u64, at: Instant) -> Option<Millis> {
+        let (_, last) = self.positions.last()?;
+        if position >= *last {
+            return Some(Millis(0));
+        }
+        let had = self.positions.iter().rev().find(|(_, known)| *known <= position)?;
+        Some(at.since(had.0))
+    }
+
+    /// Takes in where the primary's log is.
+    fn remember(&mut self, at: Instant, position: u64) {
+        match self.positions.last_mut() {
+            // While nothing is written, one entry moves along: whoever has that position has everything until now.
+            Some((known_at, known)) if *known == position => *known_at = at,
+            _ => self.positions.push((at, position)),
+        }
+        if self.positions.len() > POSITIONS_MAX {
+            let mut keep = false;
+            self.positions.retain(|_| {
+                keep = !keep;
+                keep
+            });
+        }
+    }
+}
+
+/// How a member starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Role {
+    /// As the primary; with new data where there is none.
+    Primary,
+    /// As a standby of that member.
+    Standby {
+        /// Whose.
+        of: usize,
+        /// What is done with its data first.
+        by: Preparation,
+    },
+}
+
+/// A step. Each may be done again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Act {
+    /// Start its process.
+    Start {
+        /// Whose.
+        member: usize,
+        /// As what.
+        role: Role,
+    },
+    /// Kill its process and everything beneath, and wait until it is gone.
+    Fence {
+        /// Whose.
+        member: usize,
+    },
+    /// End its process cleanly: its standbys get all of its log.
+    Stop {
+        /// Whose.
+        member: usize,
+    },
+    /// Make a standby the primary.
+    Promote {
+        /// Which.
+        member: usize,
+    },
+    /// Have a standby that runs follow that primary.
+    Follow {
+        /// Which.
+        member: usize,
+        /// Whom.
+        of: usize,
+    },
+}
+
+/// What is done now, and who is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Decision {
+    /// The steps; they do not wait for each other.
+    pub acts: Vec<Act>,
+    /// Who is reached by the store's address. None: nobody now, and whoever comes waits.
+    pub leads_to: Option<usize>,
+    /// Who is reached by its address for reads. Empty: the primary.
+    pub reads: Vec<usize>,
+    /// A word for what a person should know of: `Failover`, `Promoted`, `Fenced`, `Refused`, `Rejoining` … None: nothing new.
+    pub event: Option<String>,
+    /// Why, for a person.
+    pub reason: String,
+    /// When to ask again at the latest.
+    pub again_at: Option<Instant>,
+}
+
+/// A position in the log, as PostgreSQL writes it: `0/3000148`.
+#[must_use]
+pub fn lsn(position: u64) -> String {
+    format!("{:X}/{:X}", position >> 32, position & 0xFFFF_FFFF)
+}

@@ -1,0 +1,162 @@
+//! Laws of `failover`: at most one primary, nothing acknowledged lost that may not be, and it always comes to rest, whoever
+//! dies and whenever, the engine included.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "laws_failover/world.rs"]
+mod world;
+
+use plimsoll_control::failover::{Act, HANG_AFTER, Stage, lsn};
+use plimsoll_model::Millis;
+use proptest::{prelude::*, test_runner::RngSeed};
+use world::World;
+
+/// What happens to a store.
+#[derive(Debug, Clone)]
+enum Fault {
+    Kill(usize),
+    Hang(usize),
+    Thaw(usize),
+    /// Another one is asked for.
+    Ask(usize),
+    Write(Vec<bool>),
+    /// So many turns, so long apart.
+    Turns(u8, u64),
+    /// A turn at which the engine dies before that act.
+    Die(usize),
+}
+
+fn faults() -> impl Strategy<Value = Vec<Fault>> {
+    let fault = prop_oneof![
+        2 => (0..3usize).prop_map(Fault::Kill),
+        1 => (0..3usize).prop_map(Fault::Hang),
+        1 => (0..3usize).prop_map(Fault::Thaw),
+        1 => (0..3usize).prop_map(Fault::Ask),
+        4 => prop::collection::vec(any::<bool>(), 3).prop_map(Fault::Write),
+        5 => (1..6u8, prop_oneof![Just(10u64), Just(500), Just(15_000), Just(40_000)]).prop_map(|(n, ms)| Fault::Turns(n, ms)),
+        2 => (0..3usize).prop_map(Fault::Die),
+    ];
+    prop::collection::vec(fault, 0..60)
+}
+
+fn play(world: &mut World, faults: &[Fault]) {
+    let members = world.servers.len();
+    for fault in faults {
+        match fault {
+            Fault::Kill(place) => world.kill(place % members),
+            Fault::Hang(place) => world.servers[place % members].hangs = world.servers[place % members].runs,
+            Fault::Thaw(place) => world.servers[place % members].hangs = false,
+            Fault::Ask(place) => world.asked = Some(place % members),
+            Fault::Write(reach) => world.write(reach),
+            Fault::Turns(count, apart) => {
+                for _ in 0..*count {
+                    world.turn(None);
+                    world.now = world.now.after(Millis(*apart));
+                }
+            }
+            Fault::Die(at) => drop(world.turn(Some(*at))),
+        }
+        world.check();
+    }
+    for server in &mut world.servers {
+        server.hangs = false;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn there_is_one_primary_nothing_is_lost_and_it_comes_to_rest(
+        members in 2..4usize, synchronous: bool, promised: bool, faults in faults()
+    ) {
+        let promised = (promised && !synchronous).then_some(Millis::from_secs(60));
+        let mut world = World::new(members, synchronous, promised);
+        world.settle();
+        play(&mut world, &faults);
+        world.settle();
+    }
+}
+
+fn settled(members: usize, synchronous: bool, promised: Option<Millis>) -> World {
+    let mut world = World::new(members, synchronous, promised);
+    world.settle();
+    world
+}
+
+#[test]
+fn the_one_with_the_most_takes_over_and_the_former_primary_is_rewound() {
+    let mut world = settled(3, true, None);
+    world.write(&[true, false, true]);
+    world.kill(0);
+    let decision = world.turn(None);
+    assert_eq!(decision.acts, [Act::Promote { member: 2 }]);
+    assert!(decision.reason.contains("nothing acknowledged is lost"), "{}", decision.reason);
+    assert_eq!((decision.leads_to, world.memory.stage, world.memory.epoch), (None, Stage::Promoting { to: 2 }, 2));
+    let promoted = world.turn(None);
+    assert_eq!((promoted.leads_to, world.memory.primary, world.memory.stage), (Some(2), 2, Stage::Steady));
+    world.settle();
+}
+
+#[test]
+fn a_primary_that_hangs_is_killed_before_anybody_is_promoted() {
+    let mut world = settled(2, true, None);
+    world.servers[0].hangs = true;
+    assert_eq!(world.turn(None).acts, []);
+    world.now = world.now.after(HANG_AFTER);
+    assert_eq!(world.turn(None).acts, [Act::Fence { member: 0 }]);
+    assert_eq!(world.turn(None).acts, [Act::Promote { member: 1 }]);
+}
+
+#[test]
+fn what_would_lose_more_than_is_promised_is_refused_with_its_bytes() {
+    let mut world = settled(2, false, Some(Millis::from_secs(5)));
+    world.now = world.now.after(Millis::from_secs(60));
+    world.write(&[true, false]);
+    world.write(&[true, false]);
+    world.kill(0);
+    world.now = world.now.after(Millis::from_secs(1));
+    let decision = world.turn(None);
+    assert!(decision.reason.contains("lacks 2 bytes"), "{}", decision.reason);
+    assert!(decision.reason.contains("more than the promised recovery point of 5s"), "{}", decision.reason);
+    assert_eq!(decision.event.as_deref(), Some("Refused"));
+    world.settle();
+    assert_eq!((world.memory.primary, world.memory.epoch), (0, 1), "it was started again where it was");
+}
+
+#[test]
+fn an_unasked_standby_may_have_what_was_acknowledged() {
+    let mut world = settled(3, true, None);
+    world.kill(2);
+    world.kill(0);
+    let decision = world.turn(None);
+    assert!(decision.reason.contains("member 3 can't be asked"), "{}", decision.reason);
+    world.settle();
+    assert_eq!(world.memory.primary, 0);
+}
+
+#[test]
+fn without_a_standby_the_primary_is_started_again() {
+    let mut world = settled(2, false, None);
+    world.kill(1);
+    world.kill(0);
+    world.settle();
+    assert_eq!((world.memory.primary, world.memory.epoch), (0, 1));
+}
+
+#[test]
+fn a_person_has_another_one_take_over_and_nothing_is_lost() {
+    let mut world = settled(2, false, None);
+    world.write(&[true, false]);
+    world.asked = Some(1);
+    let decision = world.turn(None);
+    assert_eq!(decision.acts, [Act::Stop { member: 0 }]);
+    world.settle();
+    assert_eq!(world.memory.primary, 1);
+}
+
+#[test]
+fn positions_are_written_as_postgresql_does() {
+    assert_eq!(lsn(0x0300_0148), "0/3000148");
+    assert_eq!(lsn(0x16_B374_D848), "16/B374D848");
+}

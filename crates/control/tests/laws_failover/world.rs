@@ -1,0 +1,245 @@
+//! An imagined store: members with logs of writes, processes that die and hang, and an engine that dies between any two
+//! steps and goes on from what it wrote down.
+
+use plimsoll_control::failover::{
+    Act, Answer, Decision, Member, Memory, Policy, Preparation, Process, Role, Seen, Wanted, decide,
+};
+use plimsoll_model::{Instant, Millis};
+use std::collections::BTreeSet;
+
+/// One member.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Server {
+    pub(crate) runs: bool,
+    pub(crate) hangs: bool,
+    pub(crate) writes: bool,
+    pub(crate) timeline: u32,
+    pub(crate) follows: Option<usize>,
+    /// What it has; `None`: no data.
+    pub(crate) log: Option<Vec<u64>>,
+    failed: Option<Preparation>,
+}
+
+/// The store, the clock, and what the engine remembers.
+pub(crate) struct World {
+    pub(crate) policy: Policy,
+    pub(crate) now: Instant,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) memory: Memory,
+    /// What is on disk of it.
+    kept: Memory,
+    pub(crate) acknowledged: BTreeSet<u64>,
+    next: u64,
+    pub(crate) last: Decision,
+    pub(crate) asked: Option<usize>,
+}
+
+impl World {
+    pub(crate) fn new(members: usize, synchronous: bool, recovery_point: Option<Millis>) -> Self {
+        Self {
+            policy: Policy { members, synchronous, recovery_point, ..Policy::default() },
+            now: Instant(1_000_000_000),
+            servers: vec![Server::default(); members],
+            memory: Memory::default(),
+            kept: Memory::default(),
+            acknowledged: BTreeSet::new(),
+            next: 0,
+            last: Decision::default(),
+            asked: None,
+        }
+    }
+
+    /// Who takes writes.
+    pub(crate) fn writers(&self) -> Vec<usize> {
+        (0..self.servers.len()).filter(|place| self.servers[*place].runs && self.servers[*place].writes).collect()
+    }
+
+    pub(crate) fn streams(&self, place: usize) -> bool {
+        let server = &self.servers[place];
+        let Some(of) = server.follows.filter(|of| *of != place) else { return false };
+        let from = &self.servers[of];
+        let (Some(log), Some(source)) = (&server.log, &from.log) else { return false };
+        let works = server.runs && !server.hangs && !server.writes && from.runs && from.writes;
+        works && source.starts_with(log)
+    }
+
+    /// The primary takes a write; standbys in `reach` get everything it has.
+    pub(crate) fn write(&mut self, reach: &[bool]) {
+        self.next += 1;
+        let write = self.next;
+        for writer in self.writers() {
+            if self.servers[writer].hangs {
+                continue;
+            }
+            if let Some(log) = &mut self.servers[writer].log {
+                log.push(write);
+            }
+            self.deliver(writer, reach);
+            if !self.policy.synchronous {
+                self.acknowledged.insert(write);
+            }
+        }
+    }
+
+    fn deliver(&mut self, from: usize, reach: &[bool]) {
+        for place in 0..self.servers.len() {
+            if self.streams(place) && self.servers[place].follows == Some(from) && reach.get(place) != Some(&false) {
+                let log = self.servers[from].log.clone();
+                if self.policy.synchronous {
+                    self.acknowledged.extend(log.iter().flatten());
+                }
+                self.servers[place].timeline = self.servers[from].timeline;
+                self.servers[place].log = log;
+            }
+        }
+    }
+
+    pub(crate) fn kill(&mut self, place: usize) {
+        let server = &mut self.servers[place];
+        (server.runs, server.hangs) = (false, false);
+    }
+
+    pub(crate) fn look(&self) -> Seen {
+        let members = (0..self.servers.len()).map(|place| self.look_at(place)).collect();
+        Seen { at: self.now, members, asked: self.asked.map(Wanted::Member) }
+    }
+
+    fn look_at(&self, place: usize) -> Member {
+        let server = &self.servers[place];
+        let position = server.log.as_ref().map_or(0, |log| log.len() as u64);
+        let answers = server.runs && !server.hangs;
+        Member {
+            process: if server.runs { Process::Runs } else { Process::Gone },
+            data: server.log.is_some(),
+            backs_off: false,
+            failed: server.failed,
+            alive: answers,
+            answer: answers.then(|| Answer {
+                recovering: !server.writes,
+                timeline: server.timeline,
+                position,
+                replayed: position,
+                settled: true,
+                streams: self.streams(place),
+                follows: server.follows,
+            }),
+            log_end: (!server.runs && server.log.is_some()).then_some(position),
+        }
+    }
+
+    /// Looks, decides, writes down, and acts, as far as the engine lives: it dies before the act `dies_at`.
+    pub(crate) fn turn(&mut self, dies_at: Option<usize>) -> Decision {
+        let seen = self.look();
+        let decision = decide(&self.policy, &mut self.memory, &seen);
+        let once = self.memory.clone();
+        let mut again = self.memory.clone();
+        if seen.asked.is_none()
+            && again.lasting() == self.kept
+            && !decision.acts.iter().any(|act| matches!(act, Act::Stop { .. }))
+        {
+            // Nothing changed: deciding again says the same. That a standby is put right is said once, and then waited for.
+            assert_eq!(decide(&self.policy, &mut again, &seen), decision);
+            assert_eq!(again, once);
+        }
+        self.kept = self.memory.lasting();
+        self.asked = None;
+        for (place, act) in decision.acts.iter().enumerate() {
+            if dies_at == Some(place) {
+                break;
+            }
+            self.act(*act);
+            self.check();
+        }
+        if dies_at.is_some() {
+            let text = serde_json::to_string(&self.kept).unwrap();
+            self.memory = serde_json::from_str(&text).unwrap();
+        }
+        self.last = decision.clone();
+        decision
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Start { member, role } => self.start(member, role),
+            Act::Fence { member } => self.kill(member),
+            Act::Stop { member } => {
+                if self.servers[member].writes && self.servers[member].runs {
+                    self.deliver(member, &[]);
+                }
+                self.kill(member);
+            }
+            Act::Promote { member } => {
+                let newest = self.servers.iter().map(|server| server.timeline).max().unwrap_or(1);
+                let server = &mut self.servers[member];
+                if server.runs && !server.hangs && !server.writes {
+                    (server.writes, server.timeline, server.follows) = (true, newest + 1, None);
+                }
+            }
+            Act::Follow { member, of } => self.servers[member].follows = Some(of),
+        }
+    }
+
+    fn start(&mut self, member: usize, role: Role) {
+        assert!(!self.servers[member].runs, "a member that runs is not started");
+        self.servers[member].failed = None;
+        match role {
+            Role::Primary => {
+                let server = &mut self.servers[member];
+                server.log.get_or_insert_default();
+                (server.runs, server.writes, server.follows) = (true, true, None);
+                server.timeline = server.timeline.max(1);
+            }
+            Role::Standby { of, by } => {
+                let source = self.servers[of].clone();
+                let log = match (by, &self.servers[member].log) {
+                    (Preparation::Nothing, log) => log.clone(),
+                    (Preparation::Copy, _) if source.runs => source.log.clone(),
+                    (Preparation::Rewind, Some(log)) if source.runs => {
+                        let theirs = source.log.as_deref().unwrap_or_default();
+                        Some(log.iter().zip(theirs).take_while(|(a, b)| a == b).map(|(a, _)| *a).collect())
+                    }
+                    (_, log) => {
+                        let log = log.clone();
+                        self.servers[member].failed = Some(by);
+                        self.servers[member].log = log;
+                        return;
+                    }
+                };
+                let server = &mut self.servers[member];
+                server.log = log;
+                (server.runs, server.writes, server.follows) = (server.log.is_some(), false, Some(of));
+            }
+        }
+    }
+
+    /// What must hold at any moment.
+    pub(crate) fn check(&self) {
+        let writers = self.writers();
+        assert!(writers.len() <= 1, "two primaries: {writers:?}");
+        if self.policy.recovery_point.is_none()
+            && let Some(place) = writers.first()
+        {
+            let log: BTreeSet<u64> = self.servers[*place].log.iter().flatten().copied().collect();
+            let lost: Vec<_> = self.acknowledged.difference(&log).collect();
+            assert!(lost.is_empty(), "member {place} lacks {lost:?}, which were acknowledged");
+        }
+    }
+
+    /// Nothing happens any more: it comes to rest.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..2_000 {
+            let decision = self.turn(None);
+            let next = decision.again_at.unwrap_or(self.now).max(self.now.after(Millis(10)));
+            self.write(&[]);
+            self.check();
+            let primary = decision.leads_to.filter(|place| self.writers() == [*place]);
+            let whole = primary
+                .is_some_and(|primary| (0..self.servers.len()).all(|place| place == primary || self.streams(place)));
+            if whole && decision.acts.is_empty() && self.memory.unfit.is_empty() {
+                return;
+            }
+            self.now = next;
+        }
+        panic!("it never comes to rest: {:#?}\n{:#?}\n{:#?}", self.last, self.memory, self.servers);
+    }
+}
