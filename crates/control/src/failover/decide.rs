@@ -82,10 +82,10 @@ fn steady(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
 /// Fences a member that runs and has been silent for too long.
 fn hang(policy: &Policy, memory: &Memory, seen: &Seen, place: usize) -> Option<Decision> {
     let since = *memory.silent.get(&place)?;
-    let silent = seen.at.since(since);
-    (silent >= policy.hang_after).then(|| {
+    (seen.at.since(since) >= policy.hang_after).then(|| {
+        // The same words as long as it takes to be gone: it is told once.
         let reason = format!(
-            "member {} runs and has answered nothing for {silent} ({} are allowed): it is killed before anybody takes over",
+            "member {} runs and has answered nothing for {}: it is killed before anybody takes over",
             place + 1,
             policy.hang_after
         );

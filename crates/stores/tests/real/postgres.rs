@@ -139,9 +139,11 @@ fn what_is_not_enforced_here_is_said() {
     let mut wanted = store(Engine::Postgres);
     assert_eq!(plimsoll_stores::recorded(&wanted), Vec::<String>::new());
     (wanted.instances, wanted.synchronous) = (3, true);
+    assert_eq!(plimsoll_stores::recorded(&wanted), Vec::<String>::new(), "standbys run, and commits wait for one");
+    assert_eq!(plimsoll_stores::member_count(&wanted), 3);
+    wanted.instances = 1;
     let lines = plimsoll_stores::recorded(&wanted);
-    assert!(lines.len() == 2 && lines[0].starts_with("instances: 3"), "{lines:?}");
-    assert_eq!(plimsoll_stores::member_count(&wanted), 1);
+    assert!(lines.len() == 1 && lines[0].starts_with("synchronous: there is no standby"), "{lines:?}");
     wanted.external = Some("postgres://elsewhere/x".to_owned());
     assert_eq!((plimsoll_stores::recorded(&wanted).len(), plimsoll_stores::member_count(&wanted)), (0, 0));
 }
