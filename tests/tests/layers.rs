@@ -27,8 +27,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["plimsoll-model", "plimsoll-control", "plimsoll-wire", "plimsoll-journal", "plimsoll-api", "plimsoll-stores"],
     ),
     ("plimsoll-load", &["plimsoll-model"]),
-    ("plimsoll-prove", &["plimsoll-model", "plimsoll-api", "plimsoll-load"]),
-    ("plimsoll-simulate", &["plimsoll-model", "plimsoll-control"]),
+    ("plimsoll-report", &[]),
+    ("plimsoll-prove", &["plimsoll-model", "plimsoll-api", "plimsoll-load", "plimsoll-report"]),
+    ("plimsoll-simulate", &["plimsoll-model", "plimsoll-control", "plimsoll-report"]),
     (
         "plimsoll",
         &[

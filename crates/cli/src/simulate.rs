@@ -179,7 +179,7 @@ fn play(args: &Simulate, basis: Basis<'_>) -> anyhow::Result<Report> {
     }
     let end = basis.scenario.duration.0.div_ceil(1000);
     for second in 1..=end {
-        world.run_until(second * SECOND);
+        world.run_until(second.saturating_mul(SECOND));
         if let Some(file) = &mut trace {
             file.write_all(world.take_trace().as_bytes()).context("cannot write the trace")?;
         }

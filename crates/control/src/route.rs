@@ -5,6 +5,7 @@
 //! Invariant: a replica that was tried, is ejected, is gone or does not serve is never picked.
 //! Invariant: ejecting leaves at least half of the serving replicas.
 
+pub mod among;
 pub mod budget;
 pub mod limit;
 pub mod pick;
@@ -15,6 +16,7 @@ pub mod weigh;
 #[cfg(test)]
 mod laws;
 
+pub use among::Among;
 pub use pick::{Replica, pick, stick};
 pub use version::{Version, pick_of};
 pub use weigh::{Memory, Seen, SeenReplica, Standing, Weighed, weigh};

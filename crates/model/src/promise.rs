@@ -18,6 +18,9 @@ pub struct Promise {
     pub line: Option<u32>,
 }
 
+/// How many replicas are killed for a promise of availability or failover that says nothing about it.
+pub const KILLS: u32 = 3;
+
 /// The kinds of promise. `prove` has one experiment for each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

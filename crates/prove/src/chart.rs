@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use plimsoll_load::{Report, Second};
+use plimsoll_report::escape;
 
-use crate::page::escape;
 use crate::proof::time;
 
 const WIDTH: f64 = 800.0;
@@ -53,14 +53,14 @@ pub(crate) fn latency(report: &Report) -> String {
             format_args!("<rect class=\"failed\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"3\" height=\"{height:.1}\"/>"),
         );
     }
-    push(&mut out, format_args!("<path class=\"p50\" d=\"{}\"/>", frame.line(&report.series, |second| second.p50)));
-    push(&mut out, format_args!("<path class=\"p99\" d=\"{}\"/>", frame.line(&report.series, |second| second.p99)));
+    push(&mut out, format_args!("<path class=\"one\" d=\"{}\"/>", frame.line(&report.series, |second| second.p50)));
+    push(&mut out, format_args!("<path class=\"two\" d=\"{}\"/>", frame.line(&report.series, |second| second.p99)));
     for mark in &report.marks {
         let (x, label) = (frame.x(mark.at), escape(&mark.label));
         push(&mut out, format_args!("<path class=\"mark\" d=\"M{x:.1} {ABOVE}V{bottom}\"/>"));
         push(&mut out, format_args!("<text x=\"{x:.1}\" y=\"11\">{label}</text>"));
     }
-    out.push_str("</svg>\n<p class=\"kind\">Solid: median; dashed: 99th percentile; bars: share that failed; each second by intended start.</p>\n");
+    out.push_str("</svg>\n<p class=\"quiet\">Solid: median; dashed: 99th percentile; bars: share that failed; each second by intended start.</p>\n");
     out
 }
 

@@ -5,12 +5,10 @@
 use crate::chart;
 use crate::proof::{Proof, Run};
 use crate::report::Report;
-use crate::table::margin;
+use plimsoll_report::{escape, margin};
 
 /// Failures listed one by one for each run; the rest is in JSON.
 const FAILURES_SHOWN: usize = 100;
-
-const STYLE: &str = include_str!("page.css");
 
 /// The report as an HTML page.
 pub fn page(report: &Report) -> String {
@@ -20,20 +18,14 @@ pub fn page(report: &Report) -> String {
     let details: String = report.proofs.iter().enumerate().map(|(index, proof)| detail(index, proof)).collect();
     let summary = escape(&report.summary());
     let (at, cores, seed) = (escape(&report.at), report.cores, report.seed);
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Promises of {system}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <h1>Promises of {system}{environment}</h1>\n\
+    let body = format!(
+        "<h1>Promises of {system}{environment}</h1>\n\
          <p class=\"summary\">{summary}</p>\n\
          <p>Measured {at} on a machine of {cores} cores, which the system and the load generator shared; seed {seed}.</p>\n\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"All promises\">\n<table>\n\
-         <thead><tr><th scope=\"col\">Promise</th><th scope=\"col\">Target</th><th scope=\"col\">Measured</th>\
-         <th scope=\"col\" class=\"number\">Margin</th><th scope=\"col\" class=\"number\">N</th>\
-         <th scope=\"col\" class=\"number\">Failed</th><th scope=\"col\">Verdict</th></tr></thead>\n\
-         <tbody>\n{rows}</tbody>\n</table>\n</div>\n{details}</main>\n</body>\n</html>\n"
-    )
+         {}{details}",
+        plimsoll_report::promises("Measured", &rows)
+    );
+    plimsoll_report::page(&format!("Promises of {}", report.system), &body)
 }
 
 fn row(index: usize, proof: &Proof) -> String {
@@ -50,15 +42,14 @@ fn row(index: usize, proof: &Proof) -> String {
 }
 
 fn verdict(proof: &Proof) -> String {
-    let word = proof.verdict.word();
-    format!("<span class=\"verdict {word}\">{word}</span>")
+    plimsoll_report::verdict(proof.verdict.word())
 }
 
 fn detail(index: usize, proof: &Proof) -> String {
     let line = proof.line.map_or_else(String::new, |line| format!(", line {line}"));
     let mut out = format!(
         "<section id=\"p{index}\" aria-labelledby=\"h{index}\">\n<h2 id=\"h{index}\">{} {}</h2>\n\
-         <p class=\"kind\">{}{line}: {}</p>\n",
+         <p class=\"quiet\">{}{line}: {}</p>\n",
         escape(&proof.promise),
         verdict(proof),
         escape(&proof.kind),
@@ -96,22 +87,6 @@ fn run(run: &Run) -> String {
         out.push_str(&format!("<p>{failed} failed:</p>\n<ul>\n{all}</ul>\n{more}"));
     }
     out.push_str("</details>\n");
-    out
-}
-
-/// Text that is safe between tags and in quoted attributes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
     out
 }
 

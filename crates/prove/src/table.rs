@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use plimsoll_report::{margin, table as columns};
+
 use crate::proof::{Proof, Verdict};
 use crate::report::Report;
 
@@ -20,16 +22,10 @@ pub enum Detail {
 /// The report as text: a table (promise, target, measured, margin, N, failed, verdict), then what there is to say.
 pub fn table(report: &Report, detail: Detail) -> String {
     let mut out = String::new();
-    let head = ["promise", "target", "measured", "margin", "N", "failed", "verdict"].map(str::to_owned);
-    let rows: Vec<[String; 7]> = report.proofs.iter().map(row).collect();
-    if !rows.is_empty() {
-        let all = || std::iter::once(&head).chain(&rows);
-        let widths: [usize; 7] =
-            std::array::from_fn(|column| all().map(|row| row[column].chars().count()).max().unwrap_or(0));
-        for row in all() {
-            let cells: Vec<String> = (0..7).map(|column| cell(&row[column], widths[column], column)).collect();
-            line(&mut out, cells.join("  ").trim_end());
-        }
+    let head = ["promise", "target", "measured", "margin", "N", "failed", "verdict"].map(str::to_owned).to_vec();
+    if !report.proofs.is_empty() {
+        let rows: Vec<Vec<String>> = std::iter::once(head).chain(report.proofs.iter().map(row)).collect();
+        out.push_str(&columns(&rows, &(3..6)));
         line(&mut out, "");
     }
     for proof in &report.proofs {
@@ -41,15 +37,10 @@ pub fn table(report: &Report, detail: Detail) -> String {
     out
 }
 
-/// A margin as a person reads it: `+63 %`.
-pub(crate) fn margin(margin: Option<f64>) -> String {
-    margin.map_or_else(|| "–".to_owned(), |margin| format!("{:+.0} %", margin * 100.0))
-}
-
-fn row(proof: &Proof) -> [String; 7] {
+fn row(proof: &Proof) -> Vec<String> {
     let asked = |count: u64| if proof.requests == 0 { "–".to_owned() } else { count.to_string() };
     let measured = if proof.measured.is_empty() { "–".to_owned() } else { proof.measured.clone() };
-    [
+    vec![
         proof.promise.clone(),
         proof.target.clone(),
         measured,
@@ -58,11 +49,6 @@ fn row(proof: &Proof) -> [String; 7] {
         asked(proof.failed),
         proof.verdict.word().to_owned(),
     ]
-}
-
-/// Numbers stand to the right, words to the left.
-fn cell(text: &str, width: usize, column: usize) -> String {
-    if (3..=5).contains(&column) { format!("{text:>width$}") } else { format!("{text:<width$}") }
 }
 
 fn details(out: &mut String, proof: &Proof, detail: Detail) {

@@ -1,6 +1,6 @@
 //! Two courses over time as a picture (SVG).
 
-use crate::page::escape;
+use plimsoll_report::escape;
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 800.0;

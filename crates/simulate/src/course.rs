@@ -1,9 +1,11 @@
 //! The course of traffic over time: a base, the hours of the day, and spikes. It is constant from step to step, so that
 //! arrivals can be drawn exactly.
 
-use plimsoll_model::simulation::{Daily, Spike};
-
-use crate::plan::{MS, SECOND};
+use crate::plan::{SECOND, ns as ns_of};
+use plimsoll_model::{
+    Millis,
+    simulation::{Daily, Spike},
+};
 
 /// Steps of the hours of the day.
 const MINUTE: u64 = 60 * SECOND;
@@ -43,13 +45,13 @@ impl Course {
         let second = ns / SECOND;
         let place = self.base.partition_point(|(from, _)| *from <= second).saturating_sub(1);
         let mut rate = self.base[place].1 * self.scale;
-        let mut until = self.base.get(place + 1).map_or(u64::MAX, |next| next.0 * SECOND);
+        let mut until = self.base.get(place + 1).map_or(u64::MAX, |next| next.0.saturating_mul(SECOND));
         if let Some(daily) = self.daily {
             rate *= hour(daily, ns / MINUTE);
             until = until.min((ns / MINUTE + 1) * MINUTE);
         }
         for spike in &self.spikes {
-            let (from, to) = (spike.at.0 * MS, spike.at.0.saturating_add(spike.lasts.0).saturating_mul(MS));
+            let (from, to) = (ns_of(spike.at), ns_of(Millis(spike.at.0.saturating_add(spike.lasts.0))));
             if ns >= from && ns < to {
                 rate *= spike.times_milli as f64 / 1e3;
                 until = until.min(to);
@@ -60,16 +62,17 @@ impl Course {
         (rate, until)
     }
 
-    /// The highest rate up to that nanosecond.
+    /// The most that its base comes to, all the time: without the hours of the day and without spikes.
     #[must_use]
-    pub fn highest(&self, until_ns: u64) -> f64 {
-        let (mut at, mut highest) = (0, 0.0_f64);
-        while at < until_ns {
-            let (rate, until) = self.at(at);
-            highest = highest.max(rate);
-            at = until;
-        }
-        highest
+    pub fn steady(&self) -> Self {
+        let most = self.base.iter().fold(0.0_f64, |most, (_, rate)| most.max(*rate));
+        Self { base: vec![(0, most)], daily: None, spikes: Vec::new(), scale: self.scale }
+    }
+
+    /// Nothing ever comes.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.base.iter().all(|(_, rate)| *rate * self.scale <= 0.0)
     }
 }
 
@@ -96,7 +99,8 @@ fn half_turn(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plimsoll_model::{Millis, Ratio};
+    use crate::plan::MS;
+    use plimsoll_model::Ratio;
 
     #[test]
     fn a_day_has_its_peak_and_its_low() {
@@ -116,6 +120,8 @@ mod tests {
         assert_eq!(course.at(1500 * MS), (30.0, 2000 * MS));
         assert_eq!(course.at(2000 * MS), (10.0, 5 * SECOND));
         assert_eq!(course.at(6 * SECOND), (20.0, u64::MAX));
-        assert!((course.highest(7 * SECOND) - 30.0).abs() < 1e-9);
+        let steady = course.steady();
+        assert_eq!(steady.at(1500 * MS), (20.0, u64::MAX));
+        assert!(!steady.is_silent() && Course::new(vec![(0, 0.0)], None, vec![]).is_silent());
     }
 }

@@ -49,9 +49,9 @@ pub struct Fluid {
     rest: Vec<(f64, f64)>,
     /// Right ones so far, by stream: all, and those at each of the points, so that few requests are spread over all of them.
     told: Vec<(u64, [u64; POINTS.len()])>,
-    steps: u64,
     second: u64,
-    worst: Vec<f64>,
+    /// By station, of what is counted: seconds that workers worked, and seconds that there were of them.
+    worked: Vec<(f64, f64)>,
 }
 
 impl Fluid {
@@ -67,9 +67,8 @@ impl Fluid {
             rest: vec![(0.0, 0.0); visits.len()],
             told: vec![(0, [0; POINTS.len()]); visits.len()],
             visits,
-            steps: 0,
             second: 0,
-            worst: vec![0.0; plan.stations.len()],
+            worked: vec![(0.0, 0.0); plan.stations.len()],
             plan,
         }
     }
@@ -80,7 +79,7 @@ impl Fluid {
         let every = self.figures.step_ns() / SECOND;
         while self.second < end {
             if self.plan.warm_up_ns > 0 && self.second * SECOND == self.plan.warm_up_ns / SECOND * SECOND {
-                self.figures.forget_warm_up();
+                self.forget_warm_up();
             }
             self.step();
             if self.second.is_multiple_of(every) {
@@ -89,10 +88,16 @@ impl Fluid {
         }
     }
 
+    /// The warm-up is over: counting begins.
+    fn forget_warm_up(&mut self) {
+        self.figures.forget_warm_up(self.second * SECOND);
+        self.worked.fill((0.0, 0.0));
+    }
+
     /// One second.
     fn step(&mut self) {
         let now = self.second * SECOND;
-        self.crash(now);
+        self.crash();
         let rates: Vec<f64> = (0..self.visits.len()).map(|source| self.rate(source, now)).collect();
         for (station, own) in self.stations.iter_mut().enumerate() {
             let mut work = 0.0;
@@ -105,14 +110,16 @@ impl Fluid {
                 let mean = special.unwrap_or(&self.plan.stations[station].time).mean_ns() / 1e9;
                 work += rate * visits * mean;
             }
-            own.step(&self.plan, (station, self.second), (arrivals, work));
-            self.worst[station] = self.worst[station].max(own.used);
+            if own.step(&self.plan, (station, self.second), (arrivals, work)) {
+                self.figures.scaled(station);
+            }
+            self.worked[station].0 += own.worked_s;
+            self.worked[station].1 += own.there();
         }
         for (source, rate) in rates.iter().enumerate() {
             self.answer(source, *rate);
         }
         self.second += 1;
-        self.steps += 1;
     }
 
     /// Requests a second of a stream now.
@@ -170,12 +177,13 @@ impl Fluid {
     }
 
     /// Replicas that crash in this second are replaced as fast as their processes start.
-    fn crash(&mut self, now: u64) {
+    fn crash(&mut self) {
         for (hit, fault) in &self.plan.faults {
             let crate::plan::Place::Station(station) = hit else { continue };
-            let second = fault.at.0 / 1000;
-            if fault.kind == FaultKind::Crash && second * SECOND == now {
-                self.stations[*station].crash(fault.count, self.second, self.plan.stations[*station].start_ns);
+            if fault.kind == FaultKind::Crash && fault.at.0 / 1000 == self.second {
+                let start_ns = self.plan.stations[*station].start_ns;
+                let crashed = self.stations[*station].crash(fault.count, self.second, start_ns);
+                self.figures.restarted(*station, crashed);
             }
         }
     }
@@ -196,18 +204,13 @@ impl Fluid {
         &self.figures
     }
 
-    /// The service or store that was nearest to its limit, and how near (1 is at it).
+    /// The service or store whose workers had least time left, and the share of it that they worked (1 is all).
     #[must_use]
     pub fn busiest(&self) -> (String, f64) {
-        let all = self.worst.iter().enumerate();
-        let found = all.max_by(|one, other| one.1.total_cmp(other.1));
-        found.map(|(station, used)| (self.plan.stations[station].name.clone(), *used)).unwrap_or_default()
-    }
-
-    /// How many steps were made.
-    #[must_use]
-    pub fn steps(&self) -> u64 {
-        self.steps
+        let share = |(worked, there): &(f64, f64)| if *there > 0.0 { worked / there } else { 0.0 };
+        let all = self.worked.iter().map(share).enumerate();
+        let found = all.max_by(|one, other| one.1.total_cmp(&other.1));
+        found.map(|(station, used)| (self.plan.stations[station].name.clone(), used)).unwrap_or_default()
     }
 }
 
@@ -220,7 +223,7 @@ impl Report {
         let mut fluid = Fluid::new(Plan::of(basis.system, basis.scenario, basis.traces, basis.seed)?);
         fluid.run();
         let report = Self::of_figures(basis, fluid.figures().clone())?;
-        Ok(Self { events: fluid.steps(), busiest: fluid.busiest(), causes: "more work than workers".into(), ..report })
+        Ok(Self { events: fluid.second, busiest: fluid.busiest(), causes: "more work than workers".into(), ..report })
     }
 }
 

@@ -42,27 +42,26 @@ impl Histogram {
     /// Counts a time `count` times.
     #[inline]
     pub fn add_many(&mut self, ns: u64, count: u64) {
+        self.add_to(bucket(ns), ns, count);
+    }
+
+    /// Counts one time here and there.
+    #[inline]
+    pub(crate) fn add_to_both(&mut self, other: &mut Self, ns: u64) {
+        let bucket = bucket(ns);
+        self.add_to(bucket, ns, 1);
+        other.add_to(bucket, ns, 1);
+    }
+
+    #[inline]
+    fn add_to(&mut self, bucket: usize, ns: u64, count: u64) {
         if self.counts.is_empty() {
             self.counts = vec![0; BUCKETS];
         }
-        self.counts[bucket(ns)] += count;
+        self.counts[bucket] += count;
         self.count += count;
         self.sum_ns = self.sum_ns.saturating_add(ns.saturating_mul(count));
         self.max_ns = self.max_ns.max(ns);
-    }
-
-    /// Counts all of `other` too.
-    pub fn merge(&mut self, other: &Self) {
-        if other.count == 0 {
-            return;
-        }
-        if self.counts.is_empty() {
-            self.counts = vec![0; BUCKETS];
-        }
-        self.counts.iter_mut().zip(&other.counts).for_each(|(own, more)| *own += more);
-        self.count += other.count;
-        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
-        self.max_ns = self.max_ns.max(other.max_ns);
     }
 
     /// Forgets everything; keeps its memory.

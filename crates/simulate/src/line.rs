@@ -2,7 +2,7 @@
 
 use crate::{
     fluid::Fluid,
-    plan::{MS, Plan, PlanError, SECOND},
+    plan::{MS, Plan, PlanError, SECOND, ns as in_ns},
     predict::Basis,
     world::Figures,
 };
@@ -51,14 +51,14 @@ pub fn load_line(basis: Basis<'_>, (from, to): (u64, u64)) -> Result<LoadLine, P
         if line.breaks.is_some() || load >= to {
             break;
         }
-        load = (load * 2).min(to);
+        load = load.saturating_mul(2).min(to);
     }
     // Between what holds and what does not, to within one in fifty.
     while let Some(breaks) = line.breaks
         && breaks - line.holds > (breaks / 50).max(1)
         && line.holds > 0
     {
-        line.try_load(basis, ((line.holds + breaks) / 2, people))?;
+        line.try_load(basis, (line.holds.midpoint(breaks), people))?;
     }
     Ok(line)
 }
@@ -68,6 +68,8 @@ impl LoadLine {
         let mut plan = Plan::of(basis.system, basis.scenario, basis.traces, basis.seed)?;
         let scale = load as f64 / people as f64;
         for source in &mut plan.sources {
+            // A load line is one of a load that stays: what comes at certain hours, or in spikes, is another question.
+            source.course = source.course.steady();
             match &mut source.users {
                 Some((count, _, _)) => *count = (f64::from(*count) * scale).max(1.0) as u32,
                 None => source.course = source.course.clone().scaled(scale),
@@ -109,7 +111,7 @@ fn broken(basis: Basis<'_>, figures: &Figures) -> Vec<String> {
         for own in figures.sources.iter().filter(|own| own.route == *route) {
             for (percentile, most) in percentiles {
                 let Some(ns) = own.latency.percentile_ns(u64::from(*percentile)) else { continue };
-                if ns > most.0 * MS {
+                if ns > in_ns(*most) {
                     let words = crate::predict::words(*percentile);
                     broken.push(format!("{name}: {words} {:.1} ms of {most}", ns as f64 / MS as f64));
                 }

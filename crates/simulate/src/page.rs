@@ -6,11 +6,10 @@ use crate::{
     chart::Chart,
     predict::{Prediction, Verdict},
     report::Report,
-    text::{margin, ms},
+    text::ms,
     world::{ServiceFigures, SourceFigures},
 };
-
-const STYLE: &str = include_str!("page.css");
+use plimsoll_report::{escape, margin};
 
 /// The report as an HTML page.
 #[must_use]
@@ -18,29 +17,24 @@ pub fn page(report: &Report) -> String {
     let environment = report.environment.as_ref().map_or_else(String::new, |name| format!(" ({})", escape(name)));
     let system = escape(&report.system);
     let rows: String = report.promises.iter().map(promise).collect();
-    let streams: String = report.figures.sources.iter().map(|own| stream(own, report.figures.step_s)).collect();
+    let streams: String =
+        report.figures.sources.iter().filter(|own| !own.silent).map(|own| stream(own, report.figures.step_s)).collect();
     let services: String = report.figures.services.iter().map(|own| service(own, report.figures.step_s)).collect();
     let Report { mode, seed, lasts_s, events, digest, .. } = report;
     let cost = report.cost_per_month.as_ref();
     let cost = cost.map_or_else(String::new, |(sum, currency)| {
         format!("<p>What is requested would cost {sum:.2} {} a month.</p>\n", escape(currency))
     });
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{system}, imagined</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <h1>{system}{environment}, imagined</h1>\n\
+    let digest = if digest.is_empty() { "–" } else { digest };
+    let body = format!(
+        "<h1>{system}{environment}, imagined</h1>\n\
          <p class=\"summary\">Predicted: {}</p>\n\
-         <p>{lasts_s} s in {mode}, seed {seed}; {events} steps or events, trace {}. Nothing of this was measured on a system that runs.</p>\n{cost}\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"All promises\">\n<table>\n\
-         <thead><tr><th scope=\"col\">Promise</th><th scope=\"col\">Target</th><th scope=\"col\">Predicted</th>\
-         <th scope=\"col\" class=\"number\">Margin</th><th scope=\"col\" class=\"number\">N</th>\
-         <th scope=\"col\" class=\"number\">Failed</th><th scope=\"col\">Verdict</th></tr></thead>\n\
-         <tbody>\n{rows}</tbody>\n</table>\n</div>\n{streams}{services}</main>\n</body>\n</html>\n",
+         <p>{lasts_s} s in {mode}, seed {seed}; {events} steps or events, trace {digest}. Nothing of this was measured on a \
+         system that runs.</p>\n{cost}{}{streams}{services}",
         escape(&report.summary()),
-        if digest.is_empty() { "–" } else { digest },
-    )
+        plimsoll_report::promises("Predicted", &rows)
+    );
+    plimsoll_report::page(&format!("{}, imagined", report.system), &body)
 }
 
 fn promise(one: &Prediction) -> String {
@@ -49,13 +43,13 @@ fn promise(one: &Prediction) -> String {
     let predicted = if one.predicted.is_empty() { known(&one.why) } else { escape(&one.predicted) };
     format!(
         "<tr><th scope=\"row\">{}</th><td>{}</td><td>{predicted}</td><td class=\"number\">{}</td>\
-         <td class=\"number\">{}</td><td class=\"number\">{}</td><td><span class=\"verdict {word}\">{word}</span></td></tr>\n",
+         <td class=\"number\">{}</td><td class=\"number\">{}</td><td>{}</td></tr>\n",
         escape(&one.promise),
         known(&one.target),
         margin(one.margin),
         count(one.requests),
         count(one.failed),
-        word = one.verdict.word(),
+        plimsoll_report::verdict(one.verdict.word()),
     )
 }
 
@@ -106,20 +100,4 @@ fn service(own: &ServiceFigures, step_s: f64) -> String {
         escape(&own.name),
         escape(&told)
     )
-}
-
-/// Text that is safe between tags and in quoted attributes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
 }

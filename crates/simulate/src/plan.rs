@@ -1,9 +1,9 @@
 //! A system and a scenario, made ready to be simulated: names are places in lists, distributions are tables.
 
 use crate::{course::Course, times::TimeTable};
-use plimsoll_control::autoscale;
+use plimsoll_control::{account, autoscale};
 use plimsoll_model::{
-    Bytes, MilliCpu, Ratio, Service, System,
+    Bytes, MilliCpu, Millis, Ratio, Service, System,
     route::{LimitBy, RateLimit},
     simulation::{Arrivals, Fault, FaultKind, Metrics, Network, Release, Simulation, Traffic},
 };
@@ -13,6 +13,16 @@ use std::collections::BTreeMap;
 pub(crate) const MS: u64 = 1_000_000;
 /// Nanoseconds of a second.
 pub(crate) const SECOND: u64 = 1_000_000_000;
+
+/// The longest time that is imagined, in nanoseconds: 73 years. What is longer counts as that, so that no sum of a few
+/// times leaves its 64 bits.
+pub(crate) const LONGEST_NS: u64 = 1 << 61;
+
+/// A time of the file in nanoseconds.
+#[inline]
+pub(crate) fn ns(time: Millis) -> u64 {
+    time.0.saturating_mul(MS).min(LONGEST_NS)
+}
 
 /// What can't be simulated. All of it at once; fix the scenario.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,8 +129,8 @@ impl Plan {
         let zones = zones(scenario);
         let mut plan = Self {
             seed,
-            until_ns: scenario.duration.0 * MS,
-            warm_up_ns: scenario.warm_up.0 * MS,
+            until_ns: ns(scenario.duration),
+            warm_up_ns: ns(scenario.warm_up),
             system: system.clone(),
             stations: names.iter().map(|name| station(system, scenario, name, &names, &mut wrong)).collect(),
             sources: Vec::new(),
@@ -201,7 +211,7 @@ impl Plan {
         } else {
             network.regions_us
         };
-        us * 1000
+        us.saturating_mul(1000).min(LONGEST_NS)
     }
 }
 
@@ -252,13 +262,14 @@ fn station(
     let resources = service.as_ref().map(|service| service.resources.clone()).unwrap_or_default();
     StationPlan {
         name: name.to_owned(),
-        scaling: service.as_ref().and_then(|service| service.autoscaling.as_ref()).map(autoscale::Policy::from),
+        // As the engine has it: what a machine does not measure moves nothing.
+        scaling: service.as_ref().and_then(account::scaling_on_a_machine).as_ref().map(autoscale::Policy::from),
         time: TimeTable::of(&work.time),
         cpu: work.cpu,
         workers: work.workers.unwrap_or_else(|| usual_workers(service.as_ref())).max(1),
         blocking: work.blocking,
         queue: work.queue as usize,
-        start_ns: work.start.0 * MS,
+        start_ns: ns(work.start),
         errors: work.errors.0,
         calls,
         cpu_request: resources.cpu_request.unwrap_or_default(),
@@ -280,7 +291,8 @@ fn source(
     traffic: &Traffic,
     (zones, traces): (&[Zone], &Traces),
 ) -> Result<(SourcePlan, String), String> {
-    let (service, limit) = routed(system, &traffic.route)
+    let path = traffic.route.split(['?', '#']).next().unwrap_or_default();
+    let (service, limit) = routed(system, path)
         .ok_or_else(|| format!("no path of the ingress and no service is called {}", traffic.route))?;
     let zone = match &traffic.region {
         None => 0,
@@ -292,8 +304,8 @@ fn source(
     let (base, users) = match &traffic.arrivals {
         Arrivals::Rate(rate) => (vec![(0, rate.per_second())], None),
         Arrivals::Users { count, think, session } => {
-            let stay = session.map_or(0, |session| session.0 * MS);
-            (vec![(0, 1.0)], Some((*count, think.0.max(1) * MS, stay)))
+            let stay = session.map_or(0, ns);
+            (vec![(0, 1.0)], Some((*count, ns(*think).max(MS), stay)))
         }
         Arrivals::Trace(file) => {
             (traces.get(file).cloned().ok_or_else(|| format!("the trace {file} was not read"))?, None)

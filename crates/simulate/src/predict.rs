@@ -9,13 +9,13 @@ pub(crate) use verdict::words;
 pub use verdict::{Prediction, Verdict};
 
 use crate::{
-    plan::{MS, Place, Plan, PlanError, SECOND, SourcePlan, Traces, routed},
+    plan::{LONGEST_NS, MS, Place, Plan, PlanError, SECOND, SourcePlan, Traces, ns, routed},
     world::{Figures, World},
 };
 use experiment::Experiment;
 use plimsoll_model::{
     Millis, Ratio, System,
-    promise::{Kind, Promise},
+    promise::{KILLS, Kind, Promise},
     simulation::{Fault, FaultKind, Prices, Simulation},
 };
 use verdict::{by_latency, by_share};
@@ -25,8 +25,8 @@ const LASTS: Millis = Millis::from_secs(60);
 const WARM_UP: Millis = Millis::from_secs(20);
 /// Requests a second where a promise says nothing.
 const USUAL_RATE: f64 = 100.0;
-/// Kills of a promise of availability, where it says nothing.
-const KILLS: u32 = 5;
+/// How long is waited, before a kill, until all replicas are ready.
+const PATIENCE: Millis = Millis::from_secs(600);
 
 /// Everything that predictions are made from.
 #[derive(Debug, Clone, Copy)]
@@ -52,24 +52,29 @@ pub fn predict(basis: Basis<'_>, whole: &Figures) -> Result<Vec<Prediction>, Pla
 fn one(basis: Basis<'_>, whole: &Figures, name: &str, promise: &Promise) -> Result<Prediction, PlanError> {
     let found = match &promise.kind {
         Kind::Latency { route, percentiles } => {
-            let (target, figures) = match (promise.load.rate, whole.sources.iter().find(|one| one.route == *route)) {
-                (None, Some(own)) => (None, own.clone()),
+            let known = whole.sources.iter().find(|one| one.route == *route && !one.silent);
+            match (promise.load.rate, known) {
+                (None, Some(own)) => by_latency(percentiles, own, None),
                 (rate, _) => {
                     let rate = rate.map_or(USUAL_RATE, |rate| rate.per_second());
-                    let world = Experiment::of(basis)?.stream(route, rate).run();
-                    (Some(rate), world.figures().sources[0].clone())
+                    match Experiment::of(basis)?.stream(route, rate) {
+                        Ok(experiment) => by_latency(percentiles, &experiment.run().figures().sources[0], Some(rate)),
+                        Err(why) => Prediction::unpredicted(why),
+                    }
                 }
-            };
-            by_latency(percentiles, &figures, target)
+            }
         }
         Kind::Throughput { route, rate } => throughput(basis, route, rate.per_second())?,
-        Kind::Concurrency { route, users, within, .. } => at_once(basis, route, *users, *within)?,
+        Kind::Concurrency { route, users, within, unhurt } => {
+            let found = at_once(basis, route, *users, *within)?;
+            unhurt.as_ref().map_or(found.clone(), |other| found.unless_hurt(other))
+        }
         Kind::Availability { route, ratio } => {
             let kills = promise.load.kills.unwrap_or(KILLS);
             let rate = promise.load.rate.map_or(USUAL_RATE, |rate| rate.per_second());
             availability(basis, route.as_deref(), *ratio, (rate, kills))?
         }
-        Kind::Failover { service, max } => failover(basis, service, *max)?,
+        Kind::Failover { service, max } => failover(basis, service, (*max, promise.load.kills.unwrap_or(KILLS)))?,
         Kind::Cost { per_month_cents, currency, .. } => cost(basis, whole, *per_month_cents, currency),
         other => Prediction::unpredicted(format!("the simulator imagines nothing for {}", other.name())),
     };
@@ -77,7 +82,10 @@ fn one(basis: Basis<'_>, whole: &Figures, name: &str, promise: &Promise) -> Resu
 }
 
 fn throughput(basis: Basis<'_>, route: &str, rate: f64) -> Result<Prediction, PlanError> {
-    let world = Experiment::of(basis)?.stream(route, rate).run();
+    let world = match Experiment::of(basis)?.stream(route, rate) {
+        Ok(experiment) => experiment.run(),
+        Err(why) => return Ok(Prediction::unpredicted(why)),
+    };
     let own = &world.figures().sources[0];
     let answered = own.outcomes[0] as f64 / (LASTS.0 as f64 / 1e3);
     let (busiest, used) = busiest(&world);
@@ -114,10 +122,13 @@ pub(crate) fn causes(world: &World) -> String {
 }
 
 fn at_once(basis: Basis<'_>, route: &str, users: u32, within: Millis) -> Result<Prediction, PlanError> {
-    let mut experiment = Experiment::of(basis)?.stream(route, USUAL_RATE);
-    experiment.plan.until_ns = WARM_UP.0 * MS + within.0 * MS * 2 + 5 * SECOND;
+    let mut experiment = match Experiment::of(basis)?.stream(route, USUAL_RATE) {
+        Ok(experiment) => experiment,
+        Err(why) => return Ok(Prediction::unpredicted(why)),
+    };
+    experiment.plan.until_ns = ns(WARM_UP) + 2 * ns(within) + 5 * SECOND;
     if let Some(source) = experiment.plan.sources.first_mut() {
-        let asked = SourcePlan { users: Some((users, SECOND, 0)), at_once_ns: Some(WARM_UP.0 * MS), ..source.clone() };
+        let asked = SourcePlan { users: Some((users, SECOND, 0)), at_once_ns: Some(ns(WARM_UP)), ..source.clone() };
         *source = asked;
     }
     // Everybody asks at the end of the warm-up; nothing may be forgotten then.
@@ -126,11 +137,11 @@ fn at_once(basis: Basis<'_>, route: &str, users: u32, within: Millis) -> Result<
     let own = &world.figures().sources[0];
     let took = own.latency.max_ns();
     let all = own.outcomes[0] == u64::from(users);
-    let held = all && took <= within.0 * MS;
+    let held = all && took <= ns(within);
     Ok(Prediction {
         target: format!("{users} at once within {within}"),
         predicted: format!("{} answered within {:.2} s", own.outcomes[0], took as f64 / 1e9),
-        margin: all.then(|| 1.0 - took as f64 / (within.0 * MS) as f64),
+        margin: all.then(|| 1.0 - took as f64 / ns(within).max(1) as f64),
         requests: u64::from(users),
         failed: u64::from(users) - own.outcomes[0],
         verdict: Verdict::of(held),
@@ -149,7 +160,10 @@ fn availability(
     let Some(route) = route.or(first.map(String::as_str)) else {
         return Ok(Prediction::unpredicted("there is no path to ask for".into()));
     };
-    let mut experiment = Experiment::of(basis)?.stream(route, rate);
+    let mut experiment = match Experiment::of(basis)?.stream(route, rate) {
+        Ok(experiment) => experiment,
+        Err(why) => return Ok(Prediction::unpredicted(why)),
+    };
     let station = experiment.plan.sources.first().map_or(0, |source| source.station);
     let of = experiment.plan.stations[station].name.clone();
     for kill in 0..kills {
@@ -161,53 +175,62 @@ fn availability(
     Ok(by_share(&world.figures().sources[0], ratio, &format!("{kills} replicas of {of} killed"), &causes(&world)))
 }
 
-fn failover(basis: Basis<'_>, service: &str, max: Millis) -> Result<Prediction, PlanError> {
+/// Kills replicas one after the other, each when all are ready again, as `prove` does.
+fn failover(basis: Basis<'_>, service: &str, (max, kills): (Millis, u32)) -> Result<Prediction, PlanError> {
     let mut experiment = Experiment::of(basis)?;
     let Some(station) = experiment.plan.stations.iter().position(|one| one.name == service) else {
         return Ok(Prediction::unpredicted(format!("there is no service called {service}")));
     };
-    let crash = Fault {
-        at: WARM_UP,
-        lasts: Millis(0),
-        kind: FaultKind::Crash,
-        of: service.to_owned(),
-        count: 1,
-        times_milli: 1000,
-    };
-    experiment.plan.faults.push((Place::Station(station), crash));
-    experiment.plan.until_ns = (WARM_UP.0 + max.0 * 2 + 1000) * MS;
-    let until = experiment.plan.until_ns;
+    experiment.plan.until_ns = LONGEST_NS;
     let mut world = experiment.world();
-    world.run_until(WARM_UP.0 * MS - 1);
-    let before = world.serving(station);
-    let mut at = WARM_UP.0 * MS;
-    world.run_until(at);
-    while at < until && world.serving(station) < before {
-        at += MS;
-        world.run_until(at);
+    let patience = Millis(max.0.saturating_mul(2).saturating_add(1000));
+    let mut longest = Some(Millis(0));
+    for _ in 0..kills.max(1) {
+        // Replicas that have just become ready are left in peace for a while.
+        let now = world.now_ns();
+        if whole_within(&mut world, station, PATIENCE).is_none() {
+            let why = format!("{service} has not all its replicas within {PATIENCE}, so that none can be killed");
+            return Ok(Prediction::unpredicted(why));
+        }
+        world.run_until(world.now_ns().max(now) + ns(WARM_UP));
+        world.kill_one(station);
+        longest = longest.zip(whole_within(&mut world, station, patience)).map(|(known, took)| known.max(took));
+        if longest.is_none() {
+            break;
+        }
     }
-    let took = Millis(at / MS - WARM_UP.0);
-    let back = world.serving(station) >= before && before > 0;
-    let held = back && took <= max;
     Ok(Prediction {
         target: format!("within {max}"),
-        predicted: if back { format!("{took}") } else { "not back".into() },
-        margin: back.then(|| 1.0 - took.0 as f64 / max.0.max(1) as f64),
-        requests: 1,
-        failed: u64::from(!back),
-        verdict: Verdict::of(held),
+        predicted: longest.map_or_else(|| "not back".into(), |took| format!("{took} at most")),
+        margin: longest.map(|took| 1.0 - took.0 as f64 / max.0.max(1) as f64),
+        requests: u64::from(kills.max(1)),
+        failed: u64::from(longest.is_none()),
+        verdict: Verdict::of(longest.is_some_and(|took| took <= max)),
         ..Prediction::default()
     })
 }
 
+/// How long it takes until all replicas of a service are ready that are wanted; `None`: longer than that.
+fn whole_within(world: &mut World, station: usize, patience: Millis) -> Option<Millis> {
+    let began = world.now_ns();
+    for took in 0..=patience.0 {
+        world.run_until(began + took * MS);
+        let (ready, wanted) = (world.serving(station), world.wanted(station));
+        if wanted > 0 && ready >= wanted {
+            return Some(Millis(took));
+        }
+    }
+    None
+}
+
 /// What the replicas of a run would cost in a month of 730 hours, in hundredths.
 #[must_use]
-pub(crate) fn cents_a_month(system: &System, prices: &Prices, figures: &Figures, seconds: f64) -> f64 {
+pub(crate) fn cents_a_month(system: &System, prices: &Prices, figures: &Figures) -> f64 {
     let one = |own: &crate::world::ServiceFigures| {
         let resources = system.services.get(&own.name).map(|service| service.resources.clone()).unwrap_or_default();
         let cpu = resources.cpu_request.unwrap_or_default().0 as f64 / 1e3 * prices.cpu_cents as f64;
         let memory = resources.memory_request.unwrap_or_default().0 as f64 / f64::from(1 << 30);
-        own.replica_seconds / seconds.max(1.0) * (cpu + memory * prices.memory_cents as f64)
+        own.replicas_mean() * (cpu + memory * prices.memory_cents as f64)
     };
     let services: f64 = figures.services.iter().map(one).sum();
     let store = |store: &plimsoll_model::Store| {
@@ -225,8 +248,7 @@ fn cost(basis: Basis<'_>, whole: &Figures, most: u64, currency: &str) -> Predict
         let why = format!("no `simulation.prices` in {currency}");
         return Prediction::unpredicted(why);
     };
-    let seconds = (basis.scenario.duration.0 - basis.scenario.warm_up.0) as f64 / 1e3;
-    let cents = cents_a_month(basis.system, prices, whole, seconds);
+    let cents = cents_a_month(basis.system, prices, whole);
     Prediction {
         target: format!("{:.2} {currency} a month", most as f64 / 100.0),
         predicted: format!("{:.2} {currency} for what is requested", cents / 100.0),

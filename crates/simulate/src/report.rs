@@ -71,7 +71,6 @@ impl Report {
     }
 
     pub(crate) fn of_figures(basis: Basis<'_>, figures: Figures) -> Result<Self, PlanError> {
-        let counted = (basis.scenario.duration.0 - basis.scenario.warm_up.0) as f64 / 1e3;
         let prices = basis.scenario.prices.as_ref();
         Ok(Self {
             version: 1,
@@ -85,7 +84,7 @@ impl Report {
             busiest: (String::new(), 0.0),
             causes: String::new(),
             cost_per_month: prices.map(|prices| {
-                let cents = cents_a_month(basis.system, prices, &figures, counted);
+                let cents = cents_a_month(basis.system, prices, &figures);
                 ((cents / 100.0 * 100.0).round() / 100.0, prices.currency.clone())
             }),
             promises: predict(basis, &figures)?,

@@ -1,16 +1,17 @@
 //! The report as text, for a terminal.
 
 use crate::{predict::Verdict, report::Report, world::ServiceFigures};
-use std::fmt::Write as _;
+use plimsoll_report::margin;
+use std::{fmt::Write as _, ops::Range};
 
 /// The report as text: streams, services, promises, and what it all is.
 #[must_use]
 pub fn text(report: &Report) -> String {
     let mut out = String::new();
-    table(&mut out, &streams(report));
-    table(&mut out, &services(report));
+    table(&mut out, &streams(report), &(1..8));
+    table(&mut out, &services(report), &(1..7));
     if !report.promises.is_empty() {
-        table(&mut out, &promises(report));
+        table(&mut out, &promises(report), &(3..6));
     }
     for one in report.promises.iter().filter(|one| !one.why.is_empty()) {
         line(&mut out, &format!("{}: {}: {}", one.promise, one.verdict.word(), one.why));
@@ -35,7 +36,7 @@ pub fn text(report: &Report) -> String {
 
 fn streams(report: &Report) -> Vec<Vec<String>> {
     let mut rows = vec![words(&["stream", "asked", "right", "failed", "p50", "p95", "p99", "p99.9"])];
-    for one in &report.figures.sources {
+    for one in report.figures.sources.iter().filter(|one| !one.silent) {
         let time = |per_mille| one.latency.percentile_ns(per_mille).map_or_else(|| "–".to_owned(), ms);
         rows.push(vec![
             one.name.clone(),
@@ -53,14 +54,13 @@ fn streams(report: &Report) -> Vec<Vec<String>> {
 
 fn services(report: &Report) -> Vec<Vec<String>> {
     let mut rows = vec![words(&["service", "replicas", "mean", "cpu", "scalings", "restarts", "ejections", "course"])];
-    let counted = report.lasts_s.max(1.0);
     for one in &report.figures.services {
         let cpu: u64 = one.steps.iter().map(|step| step.cpu_milli).sum();
         let (least, most) = (one.replicas_min.min(one.replicas_max), one.replicas_max);
         rows.push(vec![
             one.name.clone(),
             if least == most { most.to_string() } else { format!("{least}..{most}") },
-            format!("{:.1}", one.replica_seconds / counted),
+            format!("{:.1}", one.replicas_mean()),
             format!("{}m", cpu / (one.steps.len() as u64).max(1)),
             one.scalings.to_string(),
             one.restarts.to_string(),
@@ -102,11 +102,6 @@ fn promises(report: &Report) -> Vec<Vec<String>> {
     rows
 }
 
-/// A margin as a person reads it: `+63 %`.
-pub(crate) fn margin(margin: Option<f64>) -> String {
-    margin.map_or_else(|| "–".to_owned(), |margin| format!("{:+.0} %", margin * 100.0))
-}
-
 /// A time as a person reads it.
 pub(crate) fn ms(ns: u64) -> String {
     match ns as f64 / 1e6 {
@@ -121,15 +116,9 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn table(out: &mut String, rows: &[Vec<String>]) {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        line(out, cells.join("  ").trim_end());
-    }
-    line(out, "");
+fn table(out: &mut String, rows: &[Vec<String>], numbers: &Range<usize>) {
+    out.push_str(&plimsoll_report::table(rows, numbers));
+    out.push('\n');
 }
 
 fn line(out: &mut String, text: &str) {

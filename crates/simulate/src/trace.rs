@@ -40,13 +40,21 @@ fn access_log<'t>(lines: impl Iterator<Item = (usize, &'t str)>) -> Result<Vec<(
         // A line that tells of skipped ones counts for all of them.
         let count = read["skipped"].as_u64().unwrap_or(1);
         let Some(at) = moment(&read) else { continue };
-        *seconds.entry(at).or_default() += count;
+        let own = seconds.entry(at).or_default();
+        *own = own.saturating_add(count);
     }
     let Some((first, last)) = seconds.keys().next().copied().zip(seconds.keys().next_back().copied()) else {
         return Err("no line of this log tells when it was written".into());
     };
-    let count = |second| seconds.get(&second).map_or(0.0, |count| *count as f64);
-    let mut rates: Vec<(u64, f64)> = (first..=last).map(|second| (second - first, count(second))).collect();
+    // Only where it changes: between two lines of a log may lie years.
+    let mut rates: Vec<(u64, f64)> = Vec::new();
+    for (second, count) in &seconds {
+        let since = second - first;
+        if rates.last().is_some_and(|(before, _)| before + 1 < since) {
+            rates.extend(rates.last().map(|(before, _)| (before + 1, 0.0)));
+        }
+        rates.push((since, *count as f64));
+    }
     rates.push((last - first + 1, 0.0));
     Ok(rates)
 }
@@ -61,7 +69,7 @@ fn moment(line: &serde_json::Value) -> Option<u64> {
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
     // Days since a March, so that leap days come last (H. Hinnant's days_from_civil).
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
     Some(days * 86_400 + hour * 3600 + minute * 60 + second)
 }
@@ -81,5 +89,18 @@ mod tests {
     fn an_access_log_is_counted_by_second() {
         let log = "{\"at\":\"2026-02-28T23:59:59.5Z\"}\n{\"at\":\"2026-03-01T00:00:00.1Z\"}\n{\"at\":\"2026-03-01T00:00:00.9Z\"}\n";
         assert_eq!(read_trace(log), Ok(vec![(0, 1.0), (1, 2.0), (2, 0.0)]));
+    }
+
+    #[test]
+    fn years_between_two_lines_take_no_room() {
+        let log = "{\"at\":\"1970-01-01T00:00:00Z\"}\n{\"at\":\"9999-01-01T00:00:00Z\"}\n";
+        let read = read_trace(log).unwrap();
+        assert_eq!((read.len(), read[1]), (4, (1, 0.0)));
+        assert_eq!(read_trace("{\"at\":0}\n{\"at\":18446744073709551615}\n").unwrap().len(), 4);
+    }
+
+    #[test]
+    fn a_year_before_all_others_is_no_moment() {
+        assert!(read_trace("{\"at\":\"0000-01-01T00:00:00Z\"}\n").is_err());
     }
 }

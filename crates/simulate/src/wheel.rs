@@ -1,14 +1,19 @@
 //! What is to happen, and when: a hierarchical timing wheel, in which putting in and taking out take the same short time
 //! however much waits.
 //!
-//! Invariant: events come out in the order of their times; which of two at the same tick comes first depends only on how
-//! they were put in.
+//! A slot of the lowest level is a microsecond, so that most of what is put in a few milliseconds ahead finds its last
+//! place at once; what falls into one slot is put in order when its time comes.
+//!
+//! Invariant: events come out in the order of their times; of two at the same nanosecond the one that was put in first.
 //! Invariant: nothing comes out before now.
 
-/// Bits of a tick that one level tells apart.
+/// Bits of a nanosecond that a slot of the lowest level does not tell apart.
+const GRAIN: u32 = 10;
+/// Bits of a slot's number that one level tells apart.
 const BITS: u32 = 11;
 const SLOTS: usize = 1 << BITS;
-const LEVELS: usize = 6;
+/// Enough for all of 64 bits.
+const LEVELS: usize = 5;
 const WORDS: usize = SLOTS / 64;
 const NONE: u32 = u32::MAX;
 
@@ -27,31 +32,44 @@ struct Slot {
 
 #[derive(Debug, Clone)]
 struct Level {
-    slots: Box<[Slot]>,
+    slots: Box<[Slot; SLOTS]>,
     /// Which slots hold something.
     full: [u64; WORDS],
 }
 
-/// A timing wheel of ticks of a nanosecond, for 2,000 years.
+/// A timing wheel of nanoseconds, for 500 years.
 #[derive(Debug, Clone)]
 pub struct Wheel<E> {
     now: u64,
+    /// The number of the slot that time is in. What falls into it stands in `present`.
+    slot: u64,
+    /// What falls into this slot, in order, from `head` on.
+    present: Vec<(u64, E)>,
+    head: usize,
     count: usize,
     nodes: Vec<Node<E>>,
     free: u32,
-    levels: Vec<Level>,
+    levels: [Level; LEVELS],
 }
 
 impl<E: Copy> Default for Wheel<E> {
     fn default() -> Self {
-        let empty = Slot { first: NONE, last: NONE };
-        let level = Level { slots: vec![empty; SLOTS].into(), full: [0; WORDS] };
-        Self { now: 0, count: 0, nodes: Vec::new(), free: NONE, levels: vec![level; LEVELS] }
+        let level = || Level { slots: Box::new([Slot { first: NONE, last: NONE }; SLOTS]), full: [0; WORDS] };
+        Self {
+            now: 0,
+            slot: 0,
+            present: Vec::new(),
+            head: 0,
+            count: 0,
+            nodes: Vec::new(),
+            free: NONE,
+            levels: std::array::from_fn(|_| level()),
+        }
     }
 }
 
 impl<E: Copy> Wheel<E> {
-    /// The time of the last event that came out.
+    /// The time of the last event that came out, or a later one up to which nothing waited.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.now
@@ -73,6 +91,11 @@ impl<E: Copy> Wheel<E> {
     #[inline]
     pub fn push(&mut self, at: u64, event: E) {
         let at = at.max(self.now);
+        self.count += 1;
+        if at >> GRAIN == self.slot {
+            let after = self.present[self.head..].partition_point(|(before, _)| *before <= at);
+            return self.present.insert(self.head + after, (at, event));
+        }
         let node = Node { at, event, next: NONE };
         let index = if self.free == NONE {
             self.nodes.push(node);
@@ -84,17 +107,16 @@ impl<E: Copy> Wheel<E> {
             *place = node;
             index
         };
-        self.count += 1;
         self.link(index, at);
     }
 
     #[inline]
     fn link(&mut self, index: u32, at: u64) {
-        let apart = at ^ self.now;
-        let level = if apart == 0 { 0 } else { ((63 - apart.leading_zeros()) / BITS) as usize };
-        let level = level.min(LEVELS - 1);
-        let place = (at >> (BITS * level as u32)) as usize & (SLOTS - 1);
-        let own = &mut self.levels[level];
+        let slot = at >> GRAIN;
+        let apart = (slot ^ self.slot) | 1;
+        let level = ((63 - apart.leading_zeros()) / BITS) as usize;
+        let place = (slot >> (BITS * level as u32)) as usize & (SLOTS - 1);
+        let own = &mut self.levels[level.min(LEVELS - 1)];
         let slot = &mut own.slots[place];
         if slot.first == NONE {
             slot.first = index;
@@ -105,49 +127,88 @@ impl<E: Copy> Wheel<E> {
         slot.last = index;
     }
 
-    /// Takes the next event out, if it is not later than `until`.
+    /// Takes the next event out, if it is not later than `until`. After `None` nothing may be put in before `until`.
     #[inline]
     pub fn pop(&mut self, until: u64) -> Option<(u64, E)> {
         loop {
-            let place = self.now as usize & (SLOTS - 1);
-            if let Some(place) = next_full(&self.levels[0].full, place) {
-                let first = self.levels[0].slots[place].first;
-                let node = self.nodes[first as usize];
-                if node.at > until {
+            if let Some((at, event)) = self.present.get(self.head).copied() {
+                if at > until {
                     return None;
                 }
-                self.now = node.at;
-                let own = &mut self.levels[0];
-                own.slots[place].first = node.next;
-                if node.next == NONE {
-                    own.full[place / 64] &= !(1 << (place % 64));
+                self.head += 1;
+                if self.head == self.present.len() {
+                    self.head = 0;
+                    self.present.clear();
                 }
-                self.nodes[first as usize].next = self.free;
-                self.free = first;
+                self.now = at;
                 self.count -= 1;
-                return Some((node.at, node.event));
+                return Some((at, event));
             }
-            if self.count == 0 || !self.turn(until) {
+            let here = self.slot as usize & (SLOTS - 1);
+            let Some(place) = next_full(&self.levels[0].full, here) else {
+                if self.count == 0 || !self.turn(until) {
+                    return None;
+                }
+                continue;
+            };
+            let slot = self.slot & !(SLOTS as u64 - 1) | place as u64;
+            if slot << GRAIN > until {
                 return None;
             }
+            let first = self.empty(0, place);
+            let node = self.nodes[first as usize];
+            self.slot = slot;
+            self.now = self.now.max(slot << GRAIN);
+            if node.next != NONE || node.at > until {
+                self.gather(first);
+                continue;
+            }
+            self.release(first);
+            self.now = node.at;
+            self.count -= 1;
+            return Some((node.at, node.event));
         }
+    }
+
+    /// Empties a slot of a level; the first of what was in it.
+    #[inline]
+    fn empty(&mut self, level: usize, place: usize) -> u32 {
+        let own = &mut self.levels[level];
+        own.full[place / 64] &= !(1 << (place % 64));
+        std::mem::replace(&mut own.slots[place], Slot { first: NONE, last: NONE }).first
+    }
+
+    #[inline]
+    fn release(&mut self, index: u32) {
+        self.nodes[index as usize].next = self.free;
+        self.free = index;
+    }
+
+    /// Puts what was in one slot in order: it is present now.
+    fn gather(&mut self, mut index: u32) {
+        while index != NONE {
+            let node = self.nodes[index as usize];
+            self.present.push((node.at, node.event));
+            self.release(index);
+            index = node.next;
+        }
+        self.present.sort_by_key(|(at, _)| *at);
     }
 
     /// Spreads the next slot of a higher level over the lower ones; false if it begins later than `until`.
     fn turn(&mut self, until: u64) -> bool {
         for level in 1..LEVELS {
             let shift = BITS * level as u32;
-            let here = (self.now >> shift) as usize & (SLOTS - 1);
+            let here = (self.slot >> shift) as usize & (SLOTS - 1);
             let Some(place) = next_full(&self.levels[level].full, here) else { continue };
-            let above = self.now >> shift >> BITS << BITS;
+            let above = self.slot >> shift & !(SLOTS as u64 - 1);
             let begins = (above | place as u64) << shift;
-            if begins > until {
+            if begins << GRAIN > until {
                 return false;
             }
-            self.now = self.now.max(begins);
-            let own = &mut self.levels[level];
-            own.full[place / 64] &= !(1 << (place % 64));
-            let mut index = std::mem::replace(&mut own.slots[place], Slot { first: NONE, last: NONE }).first;
+            self.slot = begins;
+            self.now = self.now.max(begins << GRAIN);
+            let mut index = self.empty(level, place);
             while index != NONE {
                 let node = &mut self.nodes[index as usize];
                 let next = std::mem::replace(&mut node.next, NONE);
@@ -216,6 +277,30 @@ mod tests {
         wheel.push(4_999_999_999, 'c');
         assert_eq!(wheel.pop(u64::MAX), Some((4_999_999_999, 'c')));
         assert_eq!(wheel.pop(u64::MAX), Some((5_000_000_000, 'b')));
+        assert_eq!(wheel.pop(u64::MAX), None);
+    }
+
+    #[test]
+    fn what_falls_into_one_slot_comes_out_in_order() {
+        let mut wheel = Wheel::default();
+        for at in [5_003, 5_001, 5_002, 5_001] {
+            wheel.push(at, (at, wheel.len()));
+        }
+        assert_eq!(wheel.pop(5_000), None);
+        assert_eq!(wheel.pop(5_001), Some((5_001, (5_001, 1))));
+        wheel.push(5_002, (5_002, 9));
+        wheel.push(5_001, (5_001, 9));
+        let out: Vec<_> = std::iter::from_fn(|| wheel.pop(u64::MAX)).map(|(_, told)| told).collect();
+        assert_eq!(out, [(5_001, 3), (5_001, 9), (5_002, 2), (5_002, 9), (5_003, 0)]);
+    }
+
+    #[test]
+    fn the_last_moment_of_all_is_reached() {
+        let mut wheel = Wheel::default();
+        wheel.push(u64::MAX, 'z');
+        wheel.push(1, 'a');
+        assert_eq!(wheel.pop(u64::MAX), Some((1, 'a')));
+        assert_eq!(wheel.pop(u64::MAX), Some((u64::MAX, 'z')));
         assert_eq!(wheel.pop(u64::MAX), None);
     }
 

@@ -20,8 +20,8 @@ pub use observe::{Figures, Outcome, ServiceFigures, SourceFigures};
 
 use crate::{
     checkers::Checkers,
-    draws::{Draws, mixed},
-    plan::{MS, Plan, SECOND},
+    draws::{Draws, folded, mixed},
+    plan::{MS, Plan, SECOND, ns},
     times::TimeTable,
     wheel::Wheel,
 };
@@ -110,6 +110,8 @@ pub struct World {
     pub(crate) turn_due: u64,
     pub(crate) checkers: Checkers,
     pub(crate) figures: Figures,
+    /// How far it was played, in nanoseconds.
+    reached: u64,
     events: u64,
     digest: u64,
     trace: Option<String>,
@@ -139,6 +141,7 @@ impl World {
             turn_due: u64::MAX,
             checkers: Checkers::new(&plan),
             figures: Figures::new(&plan),
+            reached: 0,
             events: 0,
             digest: mixed(plan.seed),
             trace: None,
@@ -165,7 +168,7 @@ impl World {
         let judges = self.plan.stations.iter().any(state::is_judged);
         let first = [
             (true, WEIGH_EVERY, Event::Weigh),
-            (scrapes, self.plan.metrics.every.0.max(1) * MS, Event::Scrape),
+            (scrapes, ns(self.plan.metrics.every).max(MS), Event::Scrape),
             (samples, SAMPLE_EVERY, Event::Sample),
             (judges, SPAN_EVERY, Event::Span),
             (true, self.figures.step_ns(), Event::Step),
@@ -175,10 +178,10 @@ impl World {
             self.wheel.push(at, event);
         }
         for (index, (_, release)) in self.plan.releases.iter().enumerate() {
-            self.wheel.push(release.at.0 * MS, Event::Release { index: index as u16 });
+            self.wheel.push(ns(release.at), Event::Release { index: index as u16 });
         }
         for (index, (_, fault)) in self.plan.faults.iter().enumerate() {
-            self.wheel.push(fault.at.0 * MS, Event::Fault { index: index as u16, begins: true });
+            self.wheel.push(ns(fault.at), Event::Fault { index: index as u16, begins: true });
         }
         for station in 0..self.plan.services() {
             if self.plan.stations[station].scaling.is_some() {
@@ -195,6 +198,7 @@ impl World {
     /// Goes on until that nanosecond, or the end of the plan if that comes before.
     pub fn run_until(&mut self, ns: u64) {
         let until = ns.min(self.plan.until_ns);
+        self.reached = self.reached.max(until);
         while let Some((_, event)) = self.wheel.pop(until) {
             self.events += 1;
             self.happen(event);
@@ -216,6 +220,26 @@ impl World {
     /// How many replicas of a service or store serve now.
     pub(crate) fn serving(&self, station: usize) -> usize {
         self.stations[station].members.iter().filter(|one| self.replicas[**one as usize].serves()).count()
+    }
+
+    /// How many requests each version of a service has answered, by its place in the row of releases.
+    #[must_use]
+    pub fn answers(&self, service: usize) -> Vec<u64> {
+        let mut answers = vec![0; self.stations[service].versions.len()];
+        for replica in self.replicas.iter().filter(|one| one.station == service) {
+            answers[replica.version] += replica.answers;
+        }
+        answers
+    }
+
+    /// How many replicas of a service are wanted now.
+    pub(crate) fn wanted(&self, station: usize) -> usize {
+        self.stations[station].sets.iter().map(|set| set.replicas as usize).sum()
+    }
+
+    /// How far it was played, in nanoseconds.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.reached.max(self.wheel.now())
     }
 
     /// By service: how many replicas serve now, and how many are wanted.
@@ -281,7 +305,7 @@ impl World {
     #[inline]
     pub(crate) fn note(&mut self, word: Word, one: u32, other: u32) {
         let packed = (u64::from(one) << 32) | u64::from(other);
-        self.digest = mixed(self.digest ^ self.wheel.now() ^ ((word as u64) << 56)).wrapping_add(mixed(packed));
+        self.digest = folded(self.digest ^ self.wheel.now(), packed ^ ((word as u64 + 1) << 60)).wrapping_add(packed);
         if let Some(trace) = &mut self.trace {
             use std::fmt::Write as _;
             let written = writeln!(trace, "{} {word:?} {one} {other}", self.wheel.now());
@@ -312,7 +336,7 @@ impl World {
             Event::Release { index } => self.release(index.into()),
             Event::Fault { index, begins } => self.fault(index.into(), begins),
             Event::Step => self.step_figures(),
-            Event::Count => self.figures.forget_warm_up(),
+            Event::Count => self.figures.forget_warm_up(self.wheel.now()),
         }
     }
 }

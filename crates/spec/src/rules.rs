@@ -66,6 +66,7 @@ pub static RULES: &[Rule] = &[
     rule_of("utilization-without-request", "A share of a request needs a request."),
     rule_of("variable", "A variable is written $(NAME)."),
     rule_of("version-number", "A version is text."),
+    rule_of("without-effect", "A key stands where it changes something."),
     rule_of("wrong-type", "A value has the type that its key wants."),
 ];
 

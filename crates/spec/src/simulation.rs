@@ -78,6 +78,17 @@ impl Reading<'_, '_> {
             Some(route)
         });
         let arrivals = self.arrivals(&fields);
+        if fields.get("users").is_some() {
+            self.without_effect(
+                &fields,
+                "clients",
+                "people are told one by one: `clients` belongs to `rate` and `trace`",
+            );
+        } else {
+            for key in ["think", "session"] {
+                self.without_effect(&fields, key, &format!("`{key}` tells of people, and there are no `users`"));
+            }
+        }
         let spikes =
             fields.get("spikes").map(|n| self.list(n, "`[{ at: 5m, for: 1m, times: 5 }]`")).unwrap_or_default();
         Some(Traffic {
@@ -91,6 +102,13 @@ impl Reading<'_, '_> {
             time: fields.get("time").and_then(|node| self.times(node)),
             calls: fields.get("calls").map(|node| self.imagined_calls(&entry.key, node)),
         })
+    }
+
+    /// Refuses a key that would change nothing here.
+    fn without_effect(&mut self, fields: &Fields<'_>, key: &str, headline: &str) {
+        if fields.get(key).is_some() {
+            self.refuse("without-effect", fields.at(key), headline, format!("take `{key}` away"));
+        }
     }
 
     /// One of `rate`, `users` and `trace`.
@@ -254,6 +272,12 @@ impl Reading<'_, '_> {
             self.refuse("missing-key", fields.at, headline, "write for example `crash: web`");
             return None;
         };
+        if kind != FaultKind::Slow {
+            self.without_effect(&fields, "times", "only what is `slow` takes so many times as long");
+        }
+        if matches!(kind, FaultKind::Zone | FaultKind::Partition) {
+            self.without_effect(&fields, "count", "a zone is hit as a whole");
+        }
         let of = self.some_text(target)?;
         if matches!(kind, FaultKind::Zone | FaultKind::Partition) {
             if !simulation.nodes.values().any(|pool| pool.zone == of) {

@@ -1,7 +1,7 @@
 //! Laws of routing, tried on many imagined services.
 
 use super::{
-    budget, limit,
+    Among, budget, limit,
     pick::Replica,
     pick::pick,
     version::{self, Asked, Version, mixed, pick_of, version},
@@ -25,6 +25,17 @@ fn replica() -> impl Strategy<Value = Replica> {
             canary: weight % 2 == 0,
         },
     )
+}
+
+fn alike() -> impl Strategy<Value = Replica> {
+    (0u32..50, 0u32..100_000, any::<bool>()).prop_map(|(in_flight, latency_us, open)| Replica {
+        weight: 700,
+        share: 300,
+        in_flight,
+        latency_us,
+        open,
+        canary: false,
+    })
 }
 
 fn seen_replica(serial: u64) -> impl Strategy<Value = weigh::SeenReplica> {
@@ -143,6 +154,23 @@ proptest! {
         match pick(&replicas, &tried, draw) {
             Some(at) => prop_assert!(may(at)),
             None => prop_assert!((0..replicas.len()).all(|at| !may(at)), "one could be picked"),
+        }
+    }
+
+    #[test]
+    fn idempotence_a_look_before_the_choice_changes_nothing(
+        replicas in proptest::collection::vec(prop_oneof![replica(), alike()], 0..8),
+        few in proptest::collection::vec(alike(), 0..8),
+        tried in proptest::collection::vec(0usize..8, 0..3),
+        draw: u64,
+    ) {
+        for replicas in [replicas, few] {
+            let mut among = Among::default();
+            among.look(&replicas);
+            prop_assert_eq!(among.open() as usize, replicas.iter().filter(|one| one.open).count());
+            for tried in [&tried[..], &[]] {
+                prop_assert_eq!(among.pick(&replicas, tried, draw), pick(&replicas, tried, draw));
+            }
         }
     }
 

@@ -29,12 +29,12 @@ pub struct Replica {
 const LATENCY_FLOOR_US: u64 = 200;
 
 impl Replica {
-    fn can_take(&self) -> bool {
+    pub(super) fn can_take(&self) -> bool {
         self.open && self.share > 0
     }
 
     /// How long a request more would take here, in some unit: its place in the queue times what one takes.
-    fn cost(&self) -> u64 {
+    pub(super) fn cost(&self) -> u64 {
         (u64::from(self.in_flight) + 1) * (u64::from(self.latency_us) + LATENCY_FLOOR_US)
     }
 }

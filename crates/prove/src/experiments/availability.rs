@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plimsoll_load::Arrivals;
 use plimsoll_model::Ratio;
-use plimsoll_model::promise::Promise;
+use plimsoll_model::promise::{KILLS, Promise};
 
 use crate::experiments::pace;
 use crate::judge::{self, AvailabilitySeen};
@@ -13,8 +13,6 @@ use crate::proof::{Shown, Unproven, figure, generator, requests, time};
 use crate::sample::requests_for_rate;
 use crate::visit::{self, Visit};
 
-/// Kills where the promise says nothing.
-const KILLS: u32 = 3;
 /// How long the load goes on beyond its planned end, for kills that had to wait for a replacement.
 const BEYOND: Duration = Duration::from_secs(600);
 

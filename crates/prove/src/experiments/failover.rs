@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use plimsoll_load::{Arrivals, Plan, Running};
 use plimsoll_model::Millis;
-use plimsoll_model::promise::Promise;
+use plimsoll_model::promise::{KILLS, Promise};
 
 use crate::judge::{self, FailoverSeen};
 use crate::lab::{LOOK, Lab};
 use crate::proof::{Shown, Unproven, figure, generator, requests, time};
 use crate::visit::{self, Visit};
 
-/// Kills where the promise says nothing.
-const KILLS: u32 = 3;
+/// How long the load of such an experiment goes on at most; it is stopped when the experiment is over.
+pub(crate) const LOAD_LASTS: Duration = Duration::from_secs(3_600);
 
 /// Measures one failover promise.
 pub(crate) async fn run(lab: &Lab, promise: &Promise, service: &str, max: Millis) -> Result<Shown, Unproven> {
     let first = lab.victim(service).await?;
-    let load = load(lab, promise, service).await?;
+    let load = load(lab, promise, (service, LOAD_LASTS)).await?;
     let mut replaced = Vec::new();
     let mut figures = Vec::new();
     let mut victim = first;
@@ -68,8 +68,13 @@ fn statement(service: &str) -> String {
     )
 }
 
-/// Load on the service, where a path of the ingress leads to it: the promise's own request, or a GET of that path.
-pub(crate) async fn load(lab: &Lab, promise: &Promise, service: &str) -> Result<Option<(Running, Plan)>, Unproven> {
+/// Load on the service, where a path of the ingress leads to it, for so long at most: the promise's own request, or a GET of
+/// that path.
+pub(crate) async fn load(
+    lab: &Lab,
+    promise: &Promise,
+    (service, longest): (&str, Duration),
+) -> Result<Option<(Running, Plan)>, Unproven> {
     let hosts = lab.system.ingress.hosts.values();
     let path = hosts.flat_map(|host| &host.paths).find(|(_, to)| *to == service).map(|(path, _)| path.clone());
     let Some(path) = path else { return Ok(None) };
@@ -77,7 +82,7 @@ pub(crate) async fn load(lab: &Lab, promise: &Promise, service: &str) -> Result<
     let Ok(visit) = Visit::prepare(lab, promise, Some(&path)).await else { return Ok(None) };
     let rate_per_s = promise.load.rate.map_or(100.0, |rate| rate.per_second());
     let arrivals = Arrivals::Constant { rate_per_s };
-    let mut plan = visit.plan(lab, arrivals, Duration::from_secs(3_600), rate_per_s);
+    let mut plan = visit.plan(lab, arrivals, longest, rate_per_s);
     plan.warm_up = Duration::ZERO;
     let running = plan.start().map_err(visit::not_run)?;
     Ok(Some((running, plan)))

@@ -8,8 +8,8 @@ use plimsoll_model::RevisionId;
 use plimsoll_model::promise::Promise;
 
 use crate::drill::{DRILL, Drill, News};
-use crate::experiments::failover::load;
-use crate::judge::{self, ReleasesSeen};
+use crate::experiments::failover::{LOAD_LASTS, load};
+use crate::judge::{self, ReleasesSeen, Trouble};
 use crate::lab::{LOOK_CALMLY, Lab};
 use crate::proof::{Shown, Unproven, figure, generator, requests, time};
 use crate::visit;
@@ -25,7 +25,9 @@ pub(crate) async fn run(
     count: u32,
 ) -> Result<Shown, Unproven> {
     let drill = Drill::prepare(lab, name, service).await?;
-    let Some((running, plan)) = load(lab, promise, &drill.service).await? else {
+    // As long as all of them may take: each may be waited for three times, and there is one back.
+    let longest = LOAD_LASTS.max(PATIENCE.saturating_mul(3).saturating_mul(count.saturating_add(1)));
+    let Some((running, plan)) = load(lab, promise, (&drill.service, longest)).await? else {
         let why = format!("no path of the ingress leads to {}, so no request can fail", drill.service);
         return Err(Unproven::new(why, "name a service that the ingress leads to"));
     };
@@ -36,9 +38,13 @@ pub(crate) async fn run(
         running.mark(format!("release {number}"));
         let began = Instant::now();
         match one(&drill, number).await {
-            Ok(promoted) => by_hand += u32::from(promoted),
-            Err(why) => {
-                trouble = Some(format!("release {number}: {}", why.why));
+            Ok(Came::In { by_hand: promoted }) => by_hand += u32::from(promoted),
+            Ok(Came::Not(why)) => {
+                trouble = Some(Trouble::Found(format!("release {number}: {why}")));
+                break;
+            }
+            Err(not) => {
+                trouble = Some(Trouble::Unknown(format!("release {number}: {}", not.why)));
                 break;
             }
         }
@@ -46,15 +52,15 @@ pub(crate) async fn run(
     }
     running.mark("released as it was");
     let back = drill.restore().await;
+    let patience = PATIENCE.max(lab.options.patience);
     let back = match back {
-        Ok(()) => drill.all_on(&drill.old, LOOK_CALMLY, PATIENCE.max(lab.options.patience)).await.is_some(),
-        Err(_) => false,
+        Ok(()) if drill.all_on(&drill.old, LOOK_CALMLY, patience).await.is_some() => None,
+        Ok(()) => Some(Trouble::Found("the version as it was did not come in again".to_owned())),
+        Err(not) => Some(Trouble::Unknown(format!("the version as it was could not be offered again: {}", not.why))),
     };
     running.stop();
     let report = running.finish().await.map_err(visit::not_run)?;
-    if !back && trouble.is_none() {
-        trouble = Some("the version as it was did not come in again".to_owned());
-    }
+    let trouble = trouble.or(back);
     let seen = ReleasesSeen {
         releases: u32::try_from(took.len()).unwrap_or(u32::MAX),
         trouble,
@@ -81,28 +87,50 @@ pub(crate) async fn run(
     Ok(Shown { judgement: judge::releases(&seen), statement, figures, requests: asked, failed, runs: vec![run] })
 }
 
-/// One release to its end; whether it had to be promoted by hand.
-async fn one(drill: &Drill<'_>, number: u32) -> Result<bool, Unproven> {
+/// What became of one release.
+enum Came {
+    /// It came in, perhaps promoted by hand.
+    In { by_hand: bool },
+    /// It did not, and why.
+    Not(String),
+}
+
+/// One release to its end. An error is one of asking, and tells nothing of the release.
+async fn one(drill: &Drill<'_>, number: u32) -> Result<Came, Unproven> {
     let since = drill.last_line().await?;
     let new = drill.offer(&BTreeMap::from([(DRILL.to_owned(), format!("release-{since}-{number}"))])).await?;
-    let in_by_itself = ended(drill, (&new, since)).await?;
-    if !in_by_itself {
+    let by_hand = match ended(drill, (&new, since)).await {
+        End::Promoted => false,
+        End::SentBack(why) => return Ok(Came::Not(why)),
+        End::Waits => true,
+    };
+    if by_hand {
         drill.order(Wish::Promote).await?;
-        if !ended(drill, (&new, since)).await? {
-            return Err(Unproven::new(format!("{new} did not come in"), ""));
+        match ended(drill, (&new, since)).await {
+            End::Promoted => {}
+            End::SentBack(why) => return Ok(Came::Not(why)),
+            End::Waits => return Ok(Came::Not(format!("{new} did not come in"))),
         }
     }
     if drill.all_on(&new, LOOK_CALMLY, PATIENCE).await.is_none() {
-        return Err(Unproven::new(format!("former versions were still there {} later", time(PATIENCE)), ""));
+        return Ok(Came::Not(format!("former versions were still there {} later", time(PATIENCE))));
     }
-    Ok(!in_by_itself)
+    Ok(Came::In { by_hand })
 }
 
-/// Waits for the end; `false`: it waits for a person, or takes long.
-async fn ended(drill: &Drill<'_>, release: (&RevisionId, u64)) -> Result<bool, Unproven> {
+/// How far a release is.
+enum End {
+    Promoted,
+    SentBack(String),
+    /// It waits for a person, or takes long.
+    Waits,
+}
+
+/// Waits for the end.
+async fn ended(drill: &Drill<'_>, release: (&RevisionId, u64)) -> End {
     match drill.news(release, false, PATIENCE).await {
-        News::Promoted => Ok(true),
-        News::Waits(_) | News::Nothing => Ok(false),
-        News::SentBack(line) => Err(Unproven::new(format!("it was sent back: {}", line.message), "")),
+        News::Promoted => End::Promoted,
+        News::Waits(_) | News::Nothing => End::Waits,
+        News::SentBack(line) => End::SentBack(format!("it was sent back: {}", line.message)),
     }
 }

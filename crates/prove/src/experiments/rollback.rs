@@ -12,7 +12,7 @@ use plimsoll_model::RevisionId;
 use plimsoll_model::promise::Promise;
 
 use crate::drill::{DRILL, Drill, News};
-use crate::experiments::failover::load;
+use crate::experiments::failover::{LOAD_LASTS, load};
 use crate::judge::{self, RollbackSeen, SentBack};
 use crate::lab::{LOOK, Lab};
 use crate::proof::{Figure, Shown, Unproven, figure, generator, requests, time};
@@ -33,7 +33,7 @@ pub(crate) struct Wanted<'a> {
 /// Measures one rollback promise.
 pub(crate) async fn run(lab: &Lab, promise: &Promise, wanted: Wanted<'_>) -> Result<Shown, Unproven> {
     let drill = Drill::prepare(lab, wanted.name, wanted.service).await?;
-    let load = load(lab, promise, &drill.service).await?;
+    let load = load(lab, promise, (&drill.service, LOAD_LASTS)).await?;
     let mut figures = Vec::new();
     let seen = attempt(&drill, wanted, load.as_ref().map(|(running, _)| running), &mut figures).await;
     // Whatever came of it, the service is as it was before anything else is proved.

@@ -50,19 +50,33 @@ pub(crate) fn rollback(max: Duration, seen: &RollbackSeen) -> Judgement {
 pub(crate) struct ReleasesSeen {
     /// Releases that came in.
     pub(crate) releases: u32,
-    /// What was wrong with one of them.
-    pub(crate) trouble: Option<String>,
+    /// Why they did not all come in.
+    pub(crate) trouble: Option<Trouble>,
     pub(crate) asked: u64,
     pub(crate) failed: u64,
     pub(crate) limited: bool,
+}
+
+/// What ended an experiment with releases before its time.
+#[derive(Debug, Clone)]
+pub(crate) enum Trouble {
+    /// A release did not come in.
+    Found(String),
+    /// The engine could not be asked, or refused: that tells nothing of a release.
+    Unknown(String),
 }
 
 /// Every release must come in, and none may cost a request.
 pub(crate) fn releases(seen: &ReleasesSeen) -> Judgement {
     let measured = format!("{} releases, {} of {} requests failed", seen.releases, seen.failed, seen.asked);
     let measured = Measured::new(measured, None);
-    if let Some(trouble) = &seen.trouble {
-        return measured.broken(trouble.clone());
+    match &seen.trouble {
+        Some(Trouble::Found(why)) => return measured.broken(why.clone()),
+        // What was lost by then was lost all the same.
+        Some(Trouble::Unknown(why)) if seen.failed == 0 || seen.limited => {
+            return measured.unproven(why.clone(), "see `plimsoll status` and `plimsoll events`, and repeat it");
+        }
+        Some(Trouble::Unknown(_)) | None => {}
     }
     if seen.asked == 0 {
         return measured.nothing_asked();
@@ -105,8 +119,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_releases(trouble: Option<&str>, (asked, failed): (u64, u64), limited: bool, want: Verdict) {
-        let seen = ReleasesSeen { releases: 3, trouble: trouble.map(str::to_owned), asked, failed, limited };
+    fn check_releases(trouble: Option<Trouble>, (asked, failed): (u64, u64), limited: bool, want: Verdict) {
+        let seen = ReleasesSeen { releases: 3, trouble, asked, failed, limited };
         let got = releases(&seen);
         assert_eq!(got.verdict, want, "{got:?}");
         assert_eq!(got.why.is_empty(), want == Verdict::Held, "{got:?}");
@@ -119,6 +133,14 @@ mod tests {
         check_releases(None, (1000, 1), false, Verdict::Broken);
         check_releases(None, (1000, 1), true, Verdict::Unproven);
         check_releases(None, (0, 0), false, Verdict::Unproven);
-        check_releases(Some("it was sent back"), (1000, 0), false, Verdict::Broken);
+        check_releases(Some(Trouble::Found("it was sent back".into())), (1000, 0), false, Verdict::Broken);
+    }
+
+    #[test]
+    fn an_engine_that_can_not_be_asked_proves_nothing() {
+        let unknown = || Some(Trouble::Unknown("the engine took no other version".into()));
+        check_releases(unknown(), (1000, 0), false, Verdict::Unproven);
+        check_releases(unknown(), (1000, 2), true, Verdict::Unproven);
+        check_releases(unknown(), (1000, 2), false, Verdict::Broken);
     }
 }

@@ -17,9 +17,9 @@ struct Own {
 impl Bounds {
     pub(super) fn new(plan: &Plan) -> Self {
         let own = |station: &crate::plan::StationPlan| {
-            let fixed = station.scaling.as_ref().is_some_and(|policy| policy.schedules.is_empty());
             let scaling = station.service.as_ref().and_then(|service| service.autoscaling.as_ref());
-            let scaling = scaling.filter(|_| fixed).map(|own| (own.min_replicas, own.max_replicas));
+            let fixed = scaling.filter(|own| own.schedules.is_empty());
+            let scaling = fixed.map(|own| (own.min_replicas, own.max_replicas));
             Own { name: station.name.clone(), scaling }
         };
         Self(plan.stations.iter().map(own).collect())

@@ -1,6 +1,6 @@
 //! After the last fault everything comes back, and no client waits for ever.
 
-use crate::plan::{MS, Plan, SECOND};
+use crate::plan::{Plan, SECOND, ns};
 use std::collections::BTreeSet;
 
 /// The longest back-off, and a minute for probes and placing.
@@ -34,13 +34,12 @@ impl Liveness {
             let name = station.name.clone();
             Some(Own { name, ready: BTreeSet::new(), wanted: 0, changed_at: 0, start_ns: station.start_ns })
         });
-        let patience = plan
-            .stations
-            .iter()
-            .filter_map(|station| station.service.as_ref())
-            .map(|service| (service.limits.response.0 + service.limits.hold.0 + service.limits.connect.0 * 4) * MS);
+        let patience =
+            plan.stations.iter().filter_map(|station| station.service.as_ref()).map(|service| &service.limits).map(
+                |limits| ns(limits.response).saturating_add(ns(limits.hold)).saturating_add(4 * ns(limits.connect)),
+            );
         // A request may wait for its own service, and that one for each that it calls.
-        let patience_ns = patience.sum::<u64>() + LATE_NS;
+        let patience_ns = patience.fold(LATE_NS, u64::saturating_add);
         Self { services: services.collect(), faults: 0, calm_since: 0, patience_ns }
     }
 

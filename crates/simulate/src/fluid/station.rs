@@ -33,8 +33,8 @@ pub(super) struct Station {
     waiting: f64,
     /// The share of arrivals that got in.
     pub(super) kept: f64,
-    /// How much of the workers was used in the last step.
-    pub(super) used: f64,
+    /// Seconds of work that were done in the last step.
+    pub(super) worked_s: f64,
     pub(super) busy_s: f64,
     pub(super) mean_s: f64,
     /// By point of the distribution of times: what waiting adds, in seconds; and for which queue that was reckoned.
@@ -65,7 +65,7 @@ impl Station {
             coming: if is_store { VecDeque::new() } else { VecDeque::from([(start, wanted)]) },
             waiting: 0.0,
             kept: 1.0,
-            used: 0.0,
+            worked_s: 0.0,
             busy_s: 0.0,
             mean_s: 0.0,
             waits: [0.0; POINTS.len()],
@@ -77,21 +77,27 @@ impl Station {
         }
     }
 
-    /// Some replicas are gone, and started again at once.
-    pub(super) fn crash(&mut self, count: u32, second: u64, start_ns: u64) {
+    /// Some replicas are gone, and started again at once; how many.
+    pub(super) fn crash(&mut self, count: u32, second: u64, start_ns: u64) -> u32 {
         let count = count.min(self.ready);
         self.ready -= count;
         self.coming.push_back((second as f64 + start_ns as f64 / 1e9 * FOUND, count));
+        count
     }
 
-    /// One second with so many arrivals, which bring so many seconds of work.
-    pub(super) fn step(&mut self, plan: &Plan, (station, second): (usize, u64), (arrivals, work): (f64, f64)) {
+    /// Workers of all replicas that are ready.
+    pub(super) fn there(&self) -> f64 {
+        f64::from(self.ready) * self.workers
+    }
+
+    /// One second with so many arrivals, which bring so many seconds of work; whether its autoscaler changed something.
+    pub(super) fn step(&mut self, plan: &Plan, (station, second): (usize, u64), (arrivals, work): (f64, f64)) -> bool {
         while self.coming.front().is_some_and(|(at, _)| *at <= second as f64) {
             self.ready += self.coming.pop_front().map_or(0, |(_, count)| count);
         }
         let own = &plan.stations[station];
         let mean = if arrivals > 0.0 { work / arrivals } else { own.time.mean_ns() / 1e9 };
-        let there = f64::from(self.ready) * self.workers;
+        let there = self.there();
         let capacity = if mean > 0.0 { there / mean } else { f64::INFINITY };
         let todo = self.waiting + arrivals;
         let done = todo.min(capacity);
@@ -99,17 +105,17 @@ impl Station {
         self.waiting = (todo - done).min(room);
         let lost = todo - done - self.waiting;
         self.kept = if todo > 0.0 { 1.0 - lost / todo } else { 1.0 };
-        self.used = if there > 0.0 { done * mean / there } else { 1.0 };
-        let busy = done * mean * own.cpu.fraction();
+        self.worked_s = done * mean;
+        let busy = self.worked_s * own.cpu.fraction();
         self.busy_s += busy;
         self.marks.push_back((busy / f64::from(self.ready.max(1)) * 1000.0) as i64);
-        let keep = ((plan.metrics.window.0 + plan.metrics.delay.0) / 1000).max(1) as usize;
+        let keep = (plan.metrics.window.0.saturating_add(plan.metrics.delay.0) / 1000).max(1) as usize;
         while self.marks.len() > keep {
             self.marks.pop_front();
         }
         self.queue((done, mean, capacity));
         self.in_flight = done * self.mean_s + self.waiting;
-        self.scale(plan, station, (second, arrivals));
+        self.scale(plan, station, (second, arrivals))
     }
 
     /// How long one waits now: between a queue for each replica and one for two of them.
@@ -142,19 +148,22 @@ impl Station {
         self.fixed + self.waits[point]
     }
 
-    /// Asks the autoscaler, as a world of events does.
-    fn scale(&mut self, plan: &Plan, station: usize, (second, arrivals): (u64, f64)) {
+    /// Asks the autoscaler, as a world of events does; whether it changed something.
+    fn scale(&mut self, plan: &Plan, station: usize, (second, arrivals): (u64, f64)) -> bool {
         let own = &plan.stations[station];
-        let (Some(policy), Some(mut memory)) = (&own.scaling, self.memory.take()) else { return };
+        let (Some(policy), Some(mut memory)) = (&own.scaling, self.memory.take()) else { return false };
         let at = instant((second + 1) * SECOND);
         let looks = policy.hpa.is_some() && memory.hpa_at.is_none_or(|due| due <= at);
+        let mut scaled = false;
         if looks || policy.traffic.is_some() {
             let seen = self.seen(plan, (station, looks), (at, arrivals), policy);
             if let Act::ScaleTo(wanted) = autoscale::decide(policy, &mut memory, &seen).act {
                 self.scale_to(wanted, second as f64 + 1.0 + own.start_ns as f64 / 1e9 * FOUND);
+                scaled = true;
             }
         }
         self.memory = Some(memory);
+        scaled
     }
 
     fn scale_to(&mut self, wanted: u32, ready_at: f64) {
@@ -187,7 +196,7 @@ impl Station {
         let metrics = policy.hpa.as_ref().filter(|_| looks).map(|hpa| hpa.metrics_or_default().into_owned());
         let mut requests = BTreeMap::new();
         requests.insert("cpu".to_owned(), own.cpu_request.0 as i64);
-        requests.insert("memory".to_owned(), (own.memory_request.0 * 1000) as i64);
+        requests.insert("memory".to_owned(), own.memory_request.0.saturating_mul(1000) as i64);
         requests.retain(|_, asked| *asked > 0);
         let pod = |number: u32| {
             let ready = number < self.ready;

@@ -26,10 +26,15 @@ impl Experiment {
         Ok(Self { plan, known })
     }
 
-    /// With an open stream to a route.
-    pub(super) fn stream(mut self, route: &str, rate: f64) -> Self {
-        let Some(station) = station_of(&self.plan, route) else { return self };
+    /// With an open stream to a route; an error, in words, if that leads nowhere.
+    pub(super) fn stream(mut self, route: &str, rate: f64) -> Result<Self, String> {
+        // What comes after the path makes no difference to where it leads.
+        let path = route.split(['?', '#']).next().unwrap_or_default();
+        let Some(station) = station_of(&self.plan, path) else {
+            return Err(format!("no path of the ingress and no service is called {path}"));
+        };
         let like = self.known.iter().find(|one| one.route == route);
+        let like = like.or_else(|| self.known.iter().find(|one| one.route == path));
         self.plan.sources.push(SourcePlan {
             name: route.to_owned(),
             route: route.to_owned(),
@@ -44,7 +49,7 @@ impl Experiment {
             calls: like.and_then(|like| like.calls.clone()),
             at_once_ns: None,
         });
-        self
+        Ok(self)
     }
 
     pub(super) fn world(self) -> World {

@@ -1,6 +1,9 @@
 //! What figures mean for a promise.
 
-use crate::{plan::MS, world::SourceFigures};
+use crate::{
+    plan::{MS, ns as in_ns},
+    world::SourceFigures,
+};
 use plimsoll_model::{Millis, Ratio};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -62,6 +65,15 @@ impl Prediction {
     pub(super) fn unpredicted(why: String) -> Self {
         Self { why, ..Self::default() }
     }
+
+    /// What is held only while another promise holds, which is not imagined.
+    pub(super) fn unless_hurt(self, other: &str) -> Self {
+        if self.verdict != Verdict::Held {
+            return self;
+        }
+        let why = format!("whether `{other}` stays unhurt meanwhile is not imagined");
+        Self { verdict: Verdict::Unpredicted, why, ..self }
+    }
 }
 
 /// Every percentile within its bound; the tightest one tells the margin.
@@ -69,7 +81,7 @@ pub(super) fn by_latency(bounds: &BTreeMap<u16, Millis>, own: &SourceFigures, ra
     let mut worst: Option<(f64, u16, u64, Millis)> = None;
     for (percentile, most) in bounds {
         let Some(ns) = own.latency.percentile_ns(u64::from(*percentile)) else { continue };
-        let margin = 1.0 - ns as f64 / (most.0.max(1) * MS) as f64;
+        let margin = 1.0 - ns as f64 / in_ns(*most).max(1) as f64;
         if worst.is_none_or(|known| margin < known.0) {
             worst = Some((margin, *percentile, ns, *most));
         }

@@ -5,7 +5,7 @@ use super::{
     observe::Outcome,
     state::{Call, Where},
 };
-use crate::plan::SECOND;
+use crate::plan::{LONGEST_NS, SECOND};
 use plimsoll_control::route::limit::limit;
 
 impl World {
@@ -36,6 +36,7 @@ impl World {
         let (pace, until) = self.plan.sources[usize::from(source)].course.at(now);
         let own = &mut self.sources[usize::from(source)];
         own.pace = pace;
+        own.gap = if pace > 0.0 { 1.0 / pace } else { 0.0 };
         own.turn += 1;
         if until < u64::MAX {
             self.wheel.push(until, Event::Change { source });
@@ -50,7 +51,7 @@ impl World {
         if own.pace <= 0.0 {
             return;
         }
-        let gap = scaled(self.unit.draw(&mut own.draws), SECOND as f64 / own.pace);
+        let gap = ((self.unit.draw(&mut own.draws) as f64 * own.gap) as u64).min(LONGEST_NS);
         let turn = own.turn;
         self.wheel.push(self.wheel.now() + gap, Event::Arrive { source, turn });
     }
@@ -152,6 +153,7 @@ impl Call {
             tries: 0,
             asked: 0,
             failed: false,
+            abandoned: false,
             counted: false,
             at: Where::Way,
             stage: 0,
@@ -163,5 +165,5 @@ impl Call {
 
 /// A draw of mean a second, stretched to another mean in nanoseconds.
 fn scaled(unit_ns: u64, mean_ns: f64) -> u64 {
-    (unit_ns as f64 / SECOND as f64 * mean_ns) as u64
+    ((unit_ns as f64 / SECOND as f64 * mean_ns) as u64).min(LONGEST_NS)
 }

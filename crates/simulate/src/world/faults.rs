@@ -1,7 +1,7 @@
 //! What goes wrong, and when it is over.
 
 use super::{Event, Word, World, processes::CAUSE_CRASH, state::Stage};
-use crate::plan::{MS, Place};
+use crate::plan::{Place, ns};
 use plimsoll_model::simulation::FaultKind;
 
 impl World {
@@ -12,7 +12,7 @@ impl World {
         let now = self.wheel.now();
         self.checkers.fault(now, begins);
         if begins {
-            self.wheel.push(now + fault.lasts.0 * MS, Event::Fault { index: index as u16, begins: false });
+            self.wheel.push(now + ns(fault.lasts), Event::Fault { index: index as u16, begins: false });
         }
         match (fault.kind, hit) {
             (FaultKind::Zone, Place::Zone(zone)) => self.lose_zone(zone, begins),
@@ -30,8 +30,14 @@ impl World {
         }
         for index in 0..self.replicas.len() {
             let replica = &self.replicas[index];
-            if replica.node.is_some() && replica.zone == zone && replica.alive {
+            if replica.node.is_none() || replica.zone != zone {
+                continue;
+            }
+            if replica.alive {
                 self.exit(index as u32, replica.process, CAUSE_CRASH);
+            } else if replica.stage == Stage::BackOff {
+                // Its back-off goes on; then it needs another machine.
+                self.leave_node(index as u32);
             }
         }
     }
@@ -49,10 +55,17 @@ impl World {
         }
     }
 
+    /// The replica of a service whose process has run for longest dies.
+    pub(crate) fn kill_one(&mut self, station: usize) {
+        self.hit(FaultKind::Crash, station, (1, 1000), true);
+    }
+
     fn hit(&mut self, kind: FaultKind, station: usize, (count, times_milli): (u32, u64), begins: bool) {
         let is_store = self.plan.stations[station].service.is_none();
-        // The oldest that run; what was hit and has been replaced meanwhile has nothing left to be undone.
-        let members = self.stations[station].members.clone();
+        // Those whose processes have run for longest; what was hit and has been replaced meanwhile has nothing left to be
+        // undone.
+        let mut members = self.stations[station].members.clone();
+        members.sort_by_key(|index| self.replicas[*index as usize].started_at);
         let mut left = count.max(1);
         for index in members {
             let replica = &mut self.replicas[index as usize];
@@ -98,9 +111,14 @@ impl World {
         self.feed(index);
     }
 
-    /// A link is free again: what waited on it arrives, in an order of chance.
+    /// A link is free again: what waited on it arrives, in an order of chance. What comes from, or goes to, a zone that
+    /// still can't be reached goes on waiting.
     fn flush(&mut self, index: u32) {
-        let mut stuck = std::mem::take(&mut self.replicas[index as usize].stuck);
+        let stuck = std::mem::take(&mut self.replicas[index as usize].stuck);
+        let zone = self.replicas[index as usize].zone;
+        let is_cut = |(call, _, _): &(u32, u32, bool)| self.is_cut(self.calls[*call as usize].zone.into(), zone);
+        let (waiting, mut stuck): (Vec<_>, Vec<_>) = stuck.into_iter().partition(is_cut);
+        self.replicas[index as usize].stuck = waiting;
         while !stuck.is_empty() {
             let place = self.choices.below(stuck.len() as u64) as usize;
             let (call, generation, back) = stuck.swap_remove(place);

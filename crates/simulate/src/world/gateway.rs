@@ -56,6 +56,7 @@ impl World {
             let replica = &mut self.replicas[own.viewed[place] as usize];
             replica.answers_weighed = replica.answers;
         }
+        own.among.look(&own.view);
         for replica in ejected {
             self.figures.services[station].ejections += 1;
             self.note(Word::Ejected, replica, 0);
@@ -101,6 +102,7 @@ impl World {
         own.settled = false;
         if let Some(view) = own.view.get_mut(target.place as usize) {
             view.open = false;
+            own.among.look(&own.view);
         }
     }
 

@@ -80,6 +80,8 @@ pub struct SourceFigures {
     pub name: String,
     /// The path.
     pub route: String,
+    /// Nobody asks: it only tells how such requests are worked on.
+    pub silent: bool,
     /// Requests that were asked for.
     pub asked: u64,
     /// Ended ones, by outcome (see [`Outcome::ALL`]).
@@ -125,8 +127,11 @@ pub struct ServiceStep {
 pub struct ServiceFigures {
     /// Its name.
     pub name: String,
-    /// Replicas times seconds.
+    /// Replicas times seconds, of what is counted.
     pub replica_seconds: f64,
+    /// Seconds that are counted.
+    #[serde(skip)]
+    pub counted_s: f64,
     /// Most replicas that were wanted at once.
     pub replicas_max: u32,
     /// Fewest.
@@ -144,6 +149,14 @@ pub struct ServiceFigures {
     pub steps: Vec<ServiceStep>,
     #[serde(skip)]
     busy_before: u64,
+}
+
+impl ServiceFigures {
+    /// Replicas on average.
+    #[must_use]
+    pub fn replicas_mean(&self) -> f64 {
+        if self.counted_s > 0.0 { self.replica_seconds / self.counted_s } else { 0.0 }
+    }
 }
 
 /// Everything that was measured.
@@ -174,6 +187,7 @@ impl Figures {
         let source = |source: &crate::plan::SourcePlan| SourceFigures {
             name: source.name.clone(),
             route: source.route.clone(),
+            silent: source.users.is_none() && source.course.is_silent(),
             ..SourceFigures::default()
         };
         let services = plan.stations.iter().filter(|station| station.service.is_some()).map(|station| ServiceFigures {
@@ -202,9 +216,8 @@ impl Figures {
         own.outcomes[outcome as usize] += 1;
         let (step, latencies, _) = &mut own.step;
         if outcome == Outcome::Right {
-            own.latency.add(took_ns);
+            own.latency.add_to_both(latencies, took_ns);
             step.right += 1;
-            latencies.add(took_ns);
         } else {
             step.failed += 1;
         }
@@ -227,8 +240,23 @@ impl Figures {
         }
     }
 
-    /// The warm-up is over: counting begins.
-    pub(crate) fn forget_warm_up(&mut self) {
+    /// Replicas of a service were started again.
+    pub(crate) fn restarted(&mut self, service: usize, count: u32) {
+        if let Some(own) = self.services.get_mut(service) {
+            own.restarts += u64::from(count);
+        }
+    }
+
+    /// An autoscaler changed a number.
+    pub(crate) fn scaled(&mut self, service: usize) {
+        if let Some(own) = self.services.get_mut(service) {
+            own.scalings += 1;
+        }
+    }
+
+    /// The warm-up is over at that nanosecond: counting begins.
+    pub(crate) fn forget_warm_up(&mut self, now: u64) {
+        self.since_ns = now;
         for own in &mut self.sources {
             own.outcomes = [0; 8];
             own.asked = 0;
@@ -236,7 +264,9 @@ impl Figures {
             own.latency.clear();
         }
         for own in &mut self.services {
-            own.replica_seconds = 0.0;
+            (own.replica_seconds, own.counted_s) = (0.0, 0.0);
+            (own.replicas_min, own.replicas_max) = (u32::MAX, 0);
+            (own.restarts, own.scalings, own.ejections) = (0, 0, 0);
         }
     }
 
@@ -260,11 +290,15 @@ impl Figures {
 
     /// The end of a step for one service.
     pub(crate) fn end_service_step(&mut self, service: usize, (wanted, ready): (u32, u32), busy_ns: u64) {
-        let step_ns = self.step_ns;
+        let (step_ns, since_ns) = (self.step_ns, self.since_ns);
         let own = &mut self.services[service];
         let used = busy_ns - std::mem::replace(&mut own.busy_before, busy_ns);
         let cpu_milli = used / (step_ns / 1000);
-        own.replica_seconds += f64::from(wanted) * (step_ns as f64 / 1e9);
+        // The step in which counting began counts for what is left of it.
+        let ends = (own.steps.len() as u64 + 1).saturating_mul(step_ns);
+        let counted_s = ends.saturating_sub(since_ns).min(step_ns) as f64 / 1e9;
+        own.counted_s += counted_s;
+        own.replica_seconds += f64::from(wanted) * counted_s;
         own.replicas_max = own.replicas_max.max(wanted);
         own.replicas_min = own.replicas_min.min(wanted);
         own.steps.push(ServiceStep { wanted, ready, cpu_milli });

@@ -4,7 +4,7 @@ use super::{
     Event, NONE, Word, World, instant, nanosecond,
     state::{Replica, Stage},
 };
-use crate::plan::MS;
+use crate::plan::{MS, ns};
 use plimsoll_control::{
     health::{self, ProbeKind},
     restart::{self, ExitSeen},
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// Gives back the room of a replica that has gone; whoever waits for room may take it.
-    fn leave_node(&mut self, replica: u32) {
+    pub(super) fn leave_node(&mut self, replica: u32) {
         let target = &mut self.replicas[replica as usize];
         let Some(node) = target.node.take() else { return };
         let own = &self.plan.stations[target.station];
@@ -223,7 +223,7 @@ impl World {
 
     /// Begins one attempt of a probe. A process that hangs, or can't be reached, is waited for as long as the probe says.
     fn attempt(&mut self, index: u32, kind: ProbeKind) {
-        let Some(timeout) = self.probe(index, kind).map(|probe| probe.timeout.0 * MS) else { return };
+        let Some(timeout) = self.probe(index, kind).map(|probe| ns(probe.timeout)) else { return };
         let replica = &self.replicas[index as usize];
         let mute = replica.hung || replica.clogged || self.is_cut(0, replica.zone);
         let takes = if mute { timeout.max(PROBE_NS) } else { PROBE_NS + 2 * self.plan.way_ns(0, replica.zone) };

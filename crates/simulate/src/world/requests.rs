@@ -5,8 +5,8 @@ use super::{
     observe::Outcome,
     state::{Call, Stage, Where},
 };
-use crate::plan::{MS, Plan};
-use plimsoll_control::route::{Version, budget, pick, stick};
+use crate::plan::{LONGEST_NS, Plan, SECOND, ns};
+use plimsoll_control::route::{Version, budget, stick};
 
 /// Why one try failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl World {
             own.in_flight += 1;
             return self.send(index, member);
         };
-        let open = own.view.iter().filter(|one| one.open).count() as u32;
+        let open = own.among.open();
         if open == 0 && call.tries == 0 {
             return self.hold(index);
         }
@@ -52,7 +52,7 @@ impl World {
         };
         let cookie = cookie.map(|replica| self.replicas[replica as usize].place as usize);
         let chosen = cookie.and_then(|place| stick(Version::Either, &own.view, tried, place));
-        match chosen.or_else(|| pick(&own.view, tried, self.choices.bits())) {
+        match chosen.or_else(|| own.among.pick(&own.view, tried, self.choices.bits())) {
             Some(place) => {
                 let replica = own.viewed[place];
                 if service.sticky.is_some() && call.source != NONE {
@@ -65,7 +65,7 @@ impl World {
                 own.view[place].in_flight += 1;
                 if call.tries == 0 {
                     own.requests += 1;
-                    let deadline = call.begun + service.limits.response.0 * MS;
+                    let deadline = call.begun + ns(service.limits.response);
                     own.deadlines.push_back((deadline, index, call.life));
                 }
                 self.send(index, replica);
@@ -85,7 +85,7 @@ impl World {
             return self.finish(index, Outcome::Held);
         }
         call.at = Where::Held;
-        let until = self.wheel.now() + service.limits.hold.0 * MS;
+        let until = self.wheel.now() + ns(service.limits.hold);
         own.held.push_back((until, index, call.generation));
         if own.scaler.is_some() && own.replicas == 0 {
             self.wheel.push(self.wheel.now(), Event::Scale { station: station as u16 });
@@ -127,8 +127,8 @@ impl World {
         self.note(Word::Sent, index, replica);
         if self.is_cut(zone, to) {
             let connect = self.plan.stations[self.calls[index as usize].station as usize].service.as_ref();
-            let connect = connect.map_or(1000, |service| service.limits.connect.0);
-            return self.wheel.push(now + connect * MS, Event::Unconnected { call: index, generation });
+            let connect = connect.map_or(SECOND, |service| ns(service.limits.connect));
+            return self.wheel.push(now + connect, Event::Unconnected { call: index, generation });
         }
         match self.plan.way_ns(zone, to) {
             0 => self.reach(index, generation),
@@ -176,7 +176,8 @@ impl World {
         let special = if call.source == NONE { None } else { self.plan.sources[call.source as usize].time.as_ref() };
         let mut time = special.unwrap_or(&own.time).draw(&mut station.times);
         if milli != 1000 || target.slow_milli != 1000 {
-            time = time / 1000 * milli / 1000 * target.slow_milli;
+            let times = milli.saturating_mul(target.slow_milli) / 1000;
+            time = (time / 1000).saturating_mul(times).min(LONGEST_NS);
         }
         target.busy += 1;
         let cpu = if own.cpu.0 == 1_000_000 { time } else { time / 1000 * own.cpu.0 / 1000 };
@@ -353,6 +354,9 @@ impl World {
 
     /// Tells whoever waits for a request how it ended.
     pub(super) fn hand_back(&mut self, call: &Call, index: u32, outcome: Outcome) {
+        if call.abandoned {
+            return;
+        }
         if call.parent != NONE {
             if self.is_at(call.parent, call.parent_generation, Where::Calling) {
                 self.resume(call.parent, outcome);
@@ -390,15 +394,13 @@ impl World {
     /// A request has taken too long: its caller is told, the replica goes on with it for nobody.
     pub(super) fn expire(&mut self, index: u32, life: u32) {
         let call = self.calls[index as usize];
-        if call.life != life || matches!(call.at, Where::Free) {
+        if call.life != life || call.abandoned || matches!(call.at, Where::Free) {
             return;
         }
         self.judge_try(index, false);
         let inside = matches!(call.at, Where::Queued | Where::Working | Where::Calling);
         if inside {
-            let own = &mut self.calls[index as usize];
-            own.parent = NONE;
-            own.source = NONE;
+            self.calls[index as usize].abandoned = true;
         } else {
             self.free_call(index);
         }
@@ -430,7 +432,7 @@ impl World {
         for index in inside {
             let call = &mut self.calls[index as usize];
             call.place = NONE;
-            if call.source == NONE && call.parent == NONE {
+            if call.abandoned {
                 self.free_call(index);
             } else {
                 // A former try's work is passed over by its place: what it calls finds nobody.
@@ -439,7 +441,13 @@ impl World {
             }
         }
         for (index, generation, _) in stuck {
-            if self.calls[index as usize].generation == generation && self.calls[index as usize].at != Where::Free {
+            let call = &self.calls[index as usize];
+            if call.generation != generation || call.at == Where::Free {
+                continue;
+            }
+            if call.abandoned {
+                self.free_call(index);
+            } else {
                 self.try_failed(index, Broken::Cut);
             }
         }

@@ -4,7 +4,7 @@ use super::{
     Event, SAMPLE_EVERY, Word, World, instant, nanosecond,
     state::{Replica, Stage},
 };
-use crate::plan::{MS, StationPlan};
+use crate::plan::{MS, StationPlan, ns};
 use plimsoll_control::autoscale::{
     self, Act, Seen,
     policy::Metric,
@@ -18,9 +18,9 @@ impl World {
     /// Marks how much processor time each replica has used.
     pub(super) fn scrape(&mut self) {
         let metrics = self.plan.metrics;
-        self.wheel.push(self.wheel.now() + metrics.every.0.max(1) * MS, Event::Scrape);
+        self.wheel.push(self.wheel.now() + ns(metrics.every).max(MS), Event::Scrape);
         let at = self.instant();
-        let keep = Millis(metrics.window.0 + metrics.delay.0);
+        let keep = Millis(metrics.window.0.saturating_add(metrics.delay.0));
         for replica in self.replicas.iter_mut().filter(|one| one.alive && one.stage == Stage::Running) {
             replica.marks.push_back((at, replica.cpu_ns));
             while replica.marks.get(1).is_some_and(|(second, _)| second.after(keep) <= at) {
@@ -140,13 +140,13 @@ impl World {
         if window < Millis(1000) {
             return None;
         }
-        let milli = (after - before) / (window.0 * (MS / 1000));
+        let milli = (after - before) / (window.0.saturating_mul(MS / 1000));
         Some(Sample { pod: replica.id.to_string(), at: *at, window, usage: Usage::Whole(milli as i64) })
     }
 
     fn memory(&self, replica: &Replica) -> Sample {
         let asked = self.plan.stations[replica.station].memory_request.0;
-        let usage = Usage::Whole(i64::try_from(asked / 2 * 1000).unwrap_or(i64::MAX));
+        let usage = Usage::Whole(i64::try_from((asked / 2).saturating_mul(1000)).unwrap_or(i64::MAX));
         Sample { pod: replica.id.to_string(), at: self.instant(), window: Millis(0), usage }
     }
 }
@@ -158,7 +158,8 @@ fn pod(replica: &Replica, plan: &StationPlan) -> Pod {
         requests.insert("cpu".to_owned(), plan.cpu_request.0 as i64);
     }
     if plan.memory_request.0 > 0 {
-        requests.insert("memory".to_owned(), i64::try_from(plan.memory_request.0 * 1000).unwrap_or(i64::MAX));
+        requests
+            .insert("memory".to_owned(), i64::try_from(plan.memory_request.0.saturating_mul(1000)).unwrap_or(i64::MAX));
     }
     let phase = match replica.stage {
         Stage::Pending => Phase::Pending,

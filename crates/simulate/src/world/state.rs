@@ -21,6 +21,8 @@ pub(crate) struct Source {
     pub(crate) turn: u32,
     /// Requests a second, or how many times people's usual pace.
     pub(crate) pace: f64,
+    /// The mean time between two of them, in seconds.
+    pub(crate) gap: f64,
     /// Until when each person stays, and which replica their cookie names.
     pub(crate) stay_until: Vec<u64>,
     pub(crate) cookies: Vec<u32>,
@@ -59,6 +61,8 @@ pub(crate) struct Station {
     /// As the gateway sees them: who may get a request, and which of `members` it is.
     pub(crate) view: Vec<route::Replica>,
     pub(crate) viewed: Vec<u32>,
+    /// What stays true of `view` from request to request.
+    pub(crate) among: route::Among,
     pub(crate) weights: route::Memory,
     pub(crate) settled: bool,
     pub(crate) in_flight: u32,
@@ -186,7 +190,7 @@ pub(crate) struct Call {
     pub(crate) generation: u32,
     /// Counts its uses.
     pub(crate) life: u32,
-    /// Whose call it is: another one (with its generation), or the stream `source`; with neither, nobody waits any more.
+    /// Whose call it is: another one (with its generation), or the stream `source`.
     pub(crate) parent: u32,
     pub(crate) parent_generation: u32,
     pub(crate) source: u32,
@@ -200,6 +204,8 @@ pub(crate) struct Call {
     pub(crate) tries: u8,
     pub(crate) asked: u8,
     pub(crate) failed: bool,
+    /// Nobody waits for it any more; its replica works on.
+    pub(crate) abandoned: bool,
     pub(crate) counted: bool,
     pub(crate) at: Where,
     pub(crate) stage: u32,
@@ -210,7 +216,7 @@ pub(crate) struct Call {
 impl Call {
     /// The first request of a client, that has not been answered.
     pub(crate) fn is_open_root(&self) -> bool {
-        self.at != Where::Free && self.source != NONE
+        self.at != Where::Free && self.source != NONE && !self.abandoned
     }
 }
 
@@ -222,6 +228,7 @@ pub(crate) fn sources(plan: &Plan) -> Vec<Source> {
             draws: Draws::of(plan.seed, &format!("traffic {}", source.name)),
             turn: 0,
             pace: 0.0,
+            gap: 0.0,
             stay_until: vec![0; users],
             cookies: vec![NONE; users],
             limits: vec![route::limit::Memory::default(); if source.limit.is_some() { clients } else { 0 }],
@@ -259,6 +266,7 @@ fn station(plan: &Plan, own: &StationPlan) -> Station {
         members: Vec::new(),
         view: Vec::new(),
         viewed: Vec::new(),
+        among: route::Among::default(),
         weights: route::Memory::default(),
         settled: false,
         in_flight: 0,

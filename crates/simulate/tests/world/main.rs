@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it fails")]
 
+mod canary;
+mod mishaps;
+mod predictions;
 mod queues;
 mod rates;
 mod releases;
 mod repeats;
 mod scaling;
 mod scene;
+mod storm;
 mod swarms;

@@ -4,7 +4,7 @@ use crate::scene;
 use plimsoll_model::{
     Millis, Ratio,
     promise::{Kind, Promise},
-    simulation::{Arrivals, Daily},
+    simulation::{Arrivals, Daily, Fault, FaultKind, Spike},
 };
 use plimsoll_simulate::{Basis, Fluid, Plan, Report, Verdict, World, load_line};
 
@@ -61,6 +61,59 @@ fn the_load_line_lies_where_the_replicas_end() {
     assert!((8000..10_200).contains(&line.holds), "{line:?}");
     assert_eq!(line.busiest.0, "web");
     assert!(!line.first.is_empty());
+}
+
+#[test]
+fn a_load_line_is_one_of_a_load_that_stays() {
+    let system = scene::system(scene::scaled(2, 10));
+    let mut scenario = scene::scenario(600, 1);
+    let people = scenario.traffic.get_mut("people").unwrap();
+    people.arrivals = Arrivals::Users { count: 1000, think: Millis::from_secs(10), session: None };
+    let traces = Default::default();
+    let line = |scenario: &_| {
+        load_line(Basis { system: &system, scenario, traces: &traces, seed: 1 }, (1000, 100_000)).unwrap()
+    };
+    let steady = line(&scenario);
+    let people = scenario.traffic.get_mut("people").unwrap();
+    people.daily = Some(Daily { low: Ratio::percent(10), peak_min: 12 * 60 });
+    let spike = Spike { at: Millis::from_secs(610), lasts: Millis::from_secs(60), times_milli: 9000 };
+    people.spikes.push(spike);
+    assert_eq!(line(&scenario), steady);
+}
+
+#[test]
+fn a_load_above_all_numbers_is_not_tried_twice() {
+    let system = scene::system(scene::service(1));
+    let mut scenario = scene::scenario(600, 1);
+    scenario.traffic.get_mut("people").unwrap().arrivals =
+        Arrivals::Users { count: 1, think: Millis::from_secs(1000), session: None };
+    let basis = Basis { system: &system, scenario: &scenario, traces: &Default::default(), seed: 1 };
+    let line = load_line(basis, (u64::MAX / 2 + 2, u64::MAX)).unwrap();
+    assert!(line.tried.len() <= 2, "{line:?}");
+}
+
+#[test]
+fn what_is_not_counted_makes_nobody_busy() {
+    let system = scene::system(scene::scaled(2, 12));
+    let mut scenario = scene::scenario(3600, 300);
+    scenario.warm_up = Millis::from_secs(1800);
+    let crash = Fault {
+        at: Millis::from_secs(2000),
+        lasts: Millis(0),
+        kind: FaultKind::Crash,
+        of: "web".into(),
+        count: 1,
+        times_milli: 1000,
+    };
+    scenario.faults.push(crash);
+    let basis = Basis { system: &system, scenario: &scenario, traces: &Default::default(), seed: 1 };
+    let report = Report::fluid(basis).unwrap();
+    // 3 processors of work at 70 %.
+    assert!((0.55..0.75).contains(&report.busiest.1), "{:?}", report.busiest);
+    assert_eq!(report.figures.services[0].restarts, 1);
+    scenario.warm_up = Millis(0);
+    let basis = Basis { system: &system, scenario: &scenario, traces: &Default::default(), seed: 1 };
+    assert!(Report::fluid(basis).unwrap().figures.services[0].scalings > 0);
 }
 
 #[test]

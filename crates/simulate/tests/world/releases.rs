@@ -1,39 +1,12 @@
 //! Releases through the whole world, judged by `control::rollout`: good ones pass, bad ones are sent back.
 
-use crate::scene;
-use plimsoll_control::rollout::Event;
-use plimsoll_model::{
-    Millis, Ratio, Service,
-    rollout::{Analysis, Rollout, Strategy},
-    simulation::{Release, Simulation, Times},
+use crate::{
+    canary::{canary, scenario},
+    scene,
 };
+use plimsoll_control::rollout::Event;
+use plimsoll_model::{Ratio, simulation::Simulation};
 use plimsoll_simulate::{Plan, World};
-
-/// A canary of 10 % and 50 %, each for at least 20 s.
-fn canary() -> Service {
-    let strategy = Strategy::Canary {
-        steps: vec![Ratio::percent(10), Ratio::percent(50)],
-        interval: Millis::from_secs(20),
-        audience: Default::default(),
-    };
-    let analysis = Analysis {
-        error_rate_max: Some(Ratio::percent(1)),
-        latency_p95_max: Some(Millis::from_secs(2)),
-        ..Analysis::default()
-    };
-    let rollout = Rollout { strategy, analysis: Some(analysis), ..Rollout::default() };
-    Service { rollout, ..scene::service(4) }
-}
-
-/// A release 30 s after the beginning; requests fail once in a thousand anyway.
-fn scenario(per_second: u64, seconds: u64, (errors, times_milli): (Ratio, u64)) -> Simulation {
-    let mut scenario = scene::scenario(seconds, per_second);
-    let work = scenario.work.get_mut("web").unwrap();
-    work.errors = Ratio(1000);
-    work.time = Times::Points(vec![(50_000, 4_000), (95_000, 14_000), (99_000, 30_000), (100_000, 90_000)]);
-    scenario.releases.push(Release { at: Millis::from_secs(30), service: "web".into(), errors, times_milli });
-    scenario
-}
 
 /// The events of a release in one world, with their seconds.
 fn released(scenario: &Simulation, seed: u64) -> Vec<(u64, Event)> {
@@ -56,13 +29,17 @@ fn worlds(usual: u64) -> u64 {
     usual * times
 }
 
+/// Where traffic is enough to decide: with less, nothing is ever sent back, nor promoted.
 #[test]
 fn a_good_version_is_sent_back_in_at_most_one_of_a_hundred_releases() {
-    let scenario = scenario(100, 150, (Ratio(1000), 1000));
+    let scenario = scenario(200, 150, (Ratio(1000), 1000));
     let count = worlds(100);
-    let back: Vec<u64> =
-        (0..count).filter(|seed| released(&scenario, *seed).iter().any(|(_, one)| is_back(one))).collect();
+    let all: Vec<(u64, Vec<(u64, Event)>)> = (0..count).map(|seed| (seed, released(&scenario, seed))).collect();
+    let told = |is: fn(&Event) -> bool| all.iter().filter(move |(_, told)| told.iter().any(|(_, one)| is(one)));
+    let back: Vec<u64> = told(is_back).map(|(seed, _)| *seed).collect();
     assert!(back.len() as u64 * 100 <= count, "{} of {count} good versions were sent back: seeds {back:?}", back.len());
+    let promoted = told(|one| matches!(one, Event::Promoted { .. })).count() as u64;
+    assert!(promoted * 100 >= count * 95, "only {promoted} of {count} good versions were promoted");
 }
 
 /// A version that is bad in this way is sent back, in every one of some worlds, and not promoted before.

@@ -3,6 +3,7 @@
 use crate::scene;
 use plimsoll_model::{
     Millis,
+    autoscaling::Metric,
     simulation::{Fault, FaultKind, Spike},
 };
 
@@ -20,6 +21,19 @@ fn a_spike_brings_more_replicas_and_they_go_again() {
     // What comes before the new replicas is more than queues hold; once they are there nothing fails.
     let steps = &world.figures().sources[0].steps;
     assert!(steps[steps.len() / 2..].iter().all(|step| step.failed == 0));
+}
+
+#[test]
+fn a_metric_that_no_machine_measures_keeps_nothing_up() {
+    let mut web = scene::scaled(2, 12);
+    let elsewhere = Metric::External { name: "queue".into(), value_milli: Some(1000), average_milli: None };
+    web.autoscaling.as_mut().unwrap().metrics.push(elsewhere);
+    let mut scenario = scene::scenario(1200, 120);
+    let spike = Spike { at: Millis::from_secs(100), lasts: Millis::from_secs(200), times_milli: 4000 };
+    scenario.traffic.get_mut("people").unwrap().spikes.push(spike);
+    let world = scene::run(&scene::system(web), &scenario, 5);
+    let web = &world.figures().services[0];
+    assert!(web.replicas_max >= 7 && web.steps.last().unwrap().wanted <= 3, "{:?}", web.steps.last());
 }
 
 #[test]
