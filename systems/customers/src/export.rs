@@ -1,6 +1,6 @@
 //! All customers that a filter finds, as CSV or JSON lines, sent as they are read.
 //!
-//! Invariant: an export is one moment's state (one snapshot), needs memory for [`BATCH`] customers, and whoever reads too
+//! Invariant: an export is one moment's state (one snapshot), needs memory for `BATCH` customers, and whoever reads too
 //! slowly loses its connection rather than holding the database up. An export that breaks off ends without its last chunk,
 //! so that a client sees that it is not whole.
 

@@ -1,6 +1,6 @@
 //! The keys that sign tokens: kept in PostgreSQL, sealed; made, rotated and forgotten by the replicas themselves.
 //!
-//! A new key is published [`PUBLISHED_AHEAD`] before it signs, so that whoever verifies knows it in time. The newest key
+//! A new key is published `PUBLISHED_AHEAD_S` before it signs, so that whoever verifies knows it in time. The newest key
 //! whose time has come signs. An older one verifies until the last token that it may have signed has expired.
 //!
 //! Invariant: at any moment all replicas choose the same signing key from the same rows ([`choose`] is a function of rows
