@@ -156,14 +156,19 @@ impl Memory {
         }
     }
 
-    /// How far behind the primary a member with its log up to `position` is, or was when the primary died at `at`: since the
-    /// last look at which it would have had everything. None: no such look is remembered.
+    /// How far behind the primary a member with its log up to `position` is at `at`: since the last look at which it would
+    /// have had everything. None: no such look is remembered.
     #[must_use]
     pub fn behind(&self, position: u64, at: Instant) -> Option<Millis> {
         let (_, last) = self.positions.last()?;
         if position >= *last {
             return Some(Millis(0));
         }
+        self.since_whole(position, at)
+    }
+
+    /// From the last look at which a log up to `position` was all that there was, until `at`.
+    fn since_whole(&self, position: u64, at: Instant) -> Option<Millis> {
         let had = self.positions.iter().rev().find(|(_, known)| *known <= position)?;
         Some(at.since(had.0))
     }

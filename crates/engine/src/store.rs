@@ -15,9 +15,13 @@ use crate::{
     oneshot::Oneshots,
 };
 use member::MemberRun;
-use plimsoll_control::{failover, restart};
-use plimsoll_model::{Millis, Store, store::Engine};
+use plimsoll_control::{
+    failover,
+    restart::{self, ExitSeen},
+};
+use plimsoll_model::{Instant, Millis, Store, store::Engine};
 use plimsoll_stores::{Driver, Site, StoreError};
+use plimsoll_wire::keeper::Exit;
 use std::{cell::RefCell, rc::Rc, time::Duration};
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
@@ -216,6 +220,18 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 /// A store's engine, as it is written in a file.
 pub(crate) fn engine_name(engine: Engine) -> String {
     format!("{engine:?}").to_lowercase()
+}
+
+/// The end of a member that nobody asked for, as what decides about it sees it.
+fn ended(now: Instant, started_at: Instant, exit: &Exit) -> restart::Seen {
+    let ran_for = now.since(started_at);
+    restart::Seen {
+        at: now,
+        exited_at: now,
+        exit: ExitSeen { code: exit.code, signal: exit.signal, oom: exit.oom, by_us: false, probe_kill: false },
+        ready_for: ran_for,
+        ran_for,
+    }
 }
 
 /// What decides about the end of a member: it is always started again, and backed off like a service.

@@ -8,6 +8,9 @@
 //! Invariant: never closes a listener that is in the table.
 //! Invariant: a replica whose process is gone gets no new request from the moment that its pidfd tells.
 
+#[macro_use]
+mod through;
+
 mod access;
 mod answer;
 mod belonging;

@@ -284,16 +284,7 @@ impl Keeper {
 
 /// The record of a process that has not been started yet.
 fn never_started(wish: &Spawn) -> Record {
-    let exit = Exit {
-        code: None,
-        signal: None,
-        oom: false,
-        memory_peak: None,
-        cpu_us: 0,
-        unknown: true,
-        at: spawn::micros_now(),
-        stragglers: 0,
-    };
+    let exit = Exit::unknown(spawn::micros_now());
     let process = Process {
         id: wish.id.clone(),
         pid: 0,

@@ -35,6 +35,14 @@ pub struct Store {
     pub settings: std::collections::BTreeMap<String, String>,
 }
 
+impl Store {
+    /// A commit waits until a standby has it: that was asked for, and there are standbys.
+    #[must_use]
+    pub fn waits_for_standby(&self) -> bool {
+        self.synchronous && self.instances > 1
+    }
+}
+
 /// The kinds of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -38,7 +38,7 @@ pub fn recorded(store: &Store) -> Vec<String> {
     }
     let mut lines = Vec::new();
     if store.engine == Engine::Postgres {
-        if store.synchronous && store.instances < 2 {
+        if store.synchronous && !store.waits_for_standby() {
             lines.push("synchronous: there is no standby to wait for".to_owned());
         }
         if store.max_memory.is_some() || store.eviction.is_some() {

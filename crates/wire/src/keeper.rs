@@ -264,6 +264,14 @@ pub struct Exit {
     pub stragglers: u32,
 }
 
+impl Exit {
+    /// An end of which nothing is known but that it was before `at`, in microseconds since the Unix epoch.
+    #[must_use]
+    pub fn unknown(at: u64) -> Self {
+        Self { code: None, signal: None, oom: false, memory_peak: None, cpu_us: 0, unknown: true, at, stragglers: 0 }
+    }
+}
+
 /// What the keeper looks after.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Inventory {

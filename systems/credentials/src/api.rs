@@ -32,8 +32,6 @@ use utoipa::OpenApi;
 /// A session ends after two hours without use, and after a day in any case.
 const SESSION_IDLE_MAX: Duration = Duration::from_secs(2 * 3600);
 const SESSION_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
-/// A store that starts together with us may need a moment.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the role needs from the environment.
 pub struct ApiSettings {
@@ -82,7 +80,6 @@ pub async fn serve() -> anyhow::Result<()> {
     let pool = settings.accounts.pool("credentials-api");
     if settings.migrate {
         let bulk = settings.accounts.bulk_pool("credentials-migrate");
-        postgres::wait_until_answers(&bulk, PATIENCE).await?;
         postgres::migrate(&bulk, &MIGRATIONS).await?;
         bulk.close().await;
     }

@@ -14,7 +14,6 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait for a rebuild that somebody else began.
 const REBUILD_PATIENCE: Duration = Duration::from_secs(300);
 /// Rows in one COPY: large enough to be fast, small enough to hold in memory.
@@ -42,7 +41,6 @@ pub struct Seed {
 /// Settings, database, or a migration.
 pub async fn migrate() -> anyhow::Result<()> {
     let pool = settings::read(|env| PostgresSettings::read("accounts", env))?.bulk_pool("credentials-migrate");
-    postgres::wait_until_answers(&pool, PATIENCE).await?;
     postgres::migrate(&pool, &MIGRATIONS).await?;
     Ok(())
 }
@@ -62,7 +60,6 @@ pub async fn rebuild_filter() -> anyhow::Result<()> {
 /// Settings, either store, a missing or short password.
 pub async fn seed(seed: &Seed) -> anyhow::Result<()> {
     let (pool, filter) = open()?;
-    postgres::wait_until_answers(&pool, PATIENCE).await?;
     postgres::migrate(&pool, &MIGRATIONS).await?;
     if let Some(name) = &seed.admin {
         create_admin(&pool, name, &admin_password(seed)?).await?;

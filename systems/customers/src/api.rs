@@ -28,12 +28,9 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use sqlx::PgPool;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 
-/// A store that starts together with us may need a moment.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Exports at a time in one replica: each holds a connection to the database until its reader is done.
 const EXPORTS_MAX: usize = 2;
 
@@ -91,7 +88,6 @@ pub async fn serve() -> anyhow::Result<()> {
     let pool = settings.database.pool("customers-api");
     if settings.migrate {
         let bulk = settings.database.bulk_pool("customers-migrate");
-        postgres::wait_until_answers(&bulk, PATIENCE).await?;
         postgres::migrate(&bulk, &MIGRATIONS).await?;
         bulk.close().await;
     }

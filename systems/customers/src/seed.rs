@@ -10,10 +10,9 @@ use serde_json::json;
 use sqlx::PgPool;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use uuid::Uuid;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Rows in one COPY: large enough to be fast, small enough to hold in memory.
 const BATCH: u64 = 20_000;
 
@@ -97,7 +96,6 @@ pub async fn seed(seed: &Seed) -> anyhow::Result<()> {
 
 async fn open(application: &str) -> anyhow::Result<PgPool> {
     let pool = settings::read(|env| PostgresSettings::read("customers", env))?.bulk_pool(application);
-    postgres::wait_until_answers(&pool, PATIENCE).await?;
     postgres::migrate(&pool, &MIGRATIONS).await?;
     Ok(pool)
 }

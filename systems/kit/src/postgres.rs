@@ -110,12 +110,23 @@ pub async fn answers(pool: PgPool) -> Result<(), String> {
     sqlx::query("SELECT 1").execute(&pool).await.map(drop).map_err(|why| why.to_string())
 }
 
-/// Waits until the database answers, at most `patience`.
-///
-/// # Errors
-/// The last error when patience ran out.
-pub async fn wait_until_answers(pool: &PgPool, patience: Duration) -> Result<(), sqlx::Error> {
-    let deadline = tokio::time::Instant::now() + patience;
+/// How long a database may take to answer when a role starts: one that starts together with it may need a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The database did not answer for a minute.
+    #[error(transparent)]
+    Unanswered(#[from] sqlx::Error),
+    /// A migration failed or an applied one was changed: fix the migration.
+    #[error(transparent)]
+    Migration(#[from] MigrateError),
+}
+
+/// Waits until the database answers; the last error when patience ran out.
+async fn wait_until_answers(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         match sqlx::query("SELECT 1").execute(pool).await {
             Ok(_) => return Ok(()),
@@ -128,12 +139,13 @@ pub async fn wait_until_answers(pool: &PgPool, patience: Duration) -> Result<(),
     }
 }
 
-/// Brings the schema up to date; replicas that start together wait for one another (advisory lock), and each
+/// Brings the schema up to date, once the database answers; replicas that start together wait for one another (advisory lock), and each
 /// migration runs once.
 ///
 /// # Errors
-/// A migration failed or an applied one was changed: fix the migration.
-pub async fn migrate(pool: &PgPool, migrations: &Migrator) -> Result<(), MigrateError> {
+/// The database does not answer, or a migration failed.
+pub async fn migrate(pool: &PgPool, migrations: &Migrator) -> Result<(), SchemaError> {
+    wait_until_answers(pool).await?;
     migrations.run(pool).await?;
     tracing::info!("schema is up to date");
     Ok(())

@@ -59,7 +59,8 @@ pub fn choose(policy: &Policy, memory: &Memory, seen: &Seen, gone: Instant) -> C
     let end = it.and_then(|it| it.log_end).max(memory.positions.last().map(|(_, position)| *position));
     let best = found.first().copied();
     let lost = best.and_then(|best| Some(end?.saturating_sub(best.position)));
-    let window = best.and_then(|best| if lost == Some(0) { Some(Millis(0)) } else { memory.within(&best, gone) });
+    let window =
+        best.and_then(|best| if lost == Some(0) { Some(Millis(0)) } else { memory.since_whole(best.position, gone) });
     let mut choice = Choice { found, unknown, end, lost, window, outcome: Outcome::Restart, why: String::new() };
     let (may, why) = judge(policy, &choice);
     let intact = it.is_some_and(|it| it.data && it.process == Process::Gone);
@@ -69,14 +70,6 @@ pub fn choose(policy: &Policy, memory: &Memory, seen: &Seen, gone: Instant) -> C
         _ => (Outcome::Refuse, format!("{why}, and the data of the primary is gone: a person must decide")),
     };
     choice
-}
-
-impl Memory {
-    /// Within which time that was written which a standby lacks, at most.
-    fn within(&self, best: &Found, gone: Instant) -> Option<Millis> {
-        let had = self.positions.iter().rev().find(|(_, position)| *position <= best.position)?;
-        Some(gone.since(had.0))
-    }
 }
 
 /// Whether the best may take over, and why.

@@ -15,16 +15,7 @@ use plimsoll_wire::keeper::Exit;
 
 /// How a start that never came to a process ends.
 pub(super) fn never_started(at: Instant) -> Exit {
-    Exit {
-        code: Some(127),
-        signal: None,
-        oom: false,
-        memory_peak: None,
-        cpu_us: 0,
-        unknown: false,
-        at: at.0,
-        stragglers: 0,
-    }
+    Exit { code: Some(127), unknown: false, ..Exit::unknown(at.0) }
 }
 
 impl Engine {

@@ -328,7 +328,7 @@ impl Engine {
     /// Replicas that ended while there was no keeper: the next one tells their ends to nobody. Of those that it does not
     /// have any more nobody knows how.
     fn miss_the_dead(&mut self, inventory: &Inventory) {
-        let unknown = Exit { code: None, unknown: true, ..super::exits::never_started(self.clock.now()) };
+        let unknown = Exit::unknown(self.clock.now().0);
         let end = |id: &str| match inventory.processes.iter().find(|process| process.id == id) {
             Some(process) => process.exit.clone(),
             None => Some(unknown.clone()),

@@ -274,7 +274,7 @@ impl Engine {
         });
         failover::Policy {
             members: plimsoll_stores::member_count(store),
-            synchronous: store.synchronous && store.instances > 1,
+            synchronous: store.waits_for_standby(),
             recovery_point: points.min(),
             hang_after: failover::HANG_AFTER,
         }

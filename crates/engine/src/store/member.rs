@@ -1,6 +1,6 @@
 //! One member of a store: its process, started again when it ends, and ended cleanly when the store is to end.
 
-use super::{StoreRun, chain, restart_policy};
+use super::{StoreRun, chain, ended, restart_policy};
 use crate::{
     clock::Clock,
     input::{Input, StoreNews},
@@ -10,7 +10,7 @@ use crate::{
 };
 use plimsoll_control::{
     account::Restart,
-    restart::{self, Act, ExitSeen},
+    restart::{self, Act},
 };
 use plimsoll_model::{Instant, ReplicaId};
 use plimsoll_stores::{Driver, Member, member::Command};
@@ -186,14 +186,7 @@ impl Life {
     /// Waits as the restart decider says; `false` when the store ends meanwhile.
     async fn wait_after(&mut self, exit: &Exit, started_at: Instant) -> bool {
         let now = self.clock.now();
-        let ran_for = now.since(started_at);
-        let seen = restart::Seen {
-            at: now,
-            exited_at: now,
-            exit: ExitSeen { code: exit.code, signal: exit.signal, oom: exit.oom, by_us: false, probe_kill: false },
-            ready_for: ran_for,
-            ran_for,
-        };
+        let seen = ended(now, started_at, exit);
         let asked = Restart { policy: restart_policy(), memory: self.memory, seen };
         let decision = restart::decide(&asked.policy, &mut self.memory, &seen);
         let until = match decision.act {

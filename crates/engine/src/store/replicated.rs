@@ -3,7 +3,7 @@
 //! Invariant: what a decision changes for good is on disk before anything that follows from it is done.
 
 use super::{
-    RETRY_SLOW, StoreRun, member, restart_policy,
+    RETRY_SLOW, StoreRun, ended, member, restart_policy,
     server::{News, SIGINT, SIGKILL, Server, Start},
 };
 use crate::input::StoreNews;
@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use plimsoll_control::{
     account::{Failover, Restart},
     failover::{self, Act, Decision, Memory, Preparation, Process, Role, Seen},
-    restart::{self, ExitSeen},
+    restart,
 };
 use plimsoll_model::{Instant, Millis};
 use plimsoll_stores::{Driver, Inspection, MemberSeen, postgres::Postgres};
@@ -324,14 +324,7 @@ impl<'a> Replicated<'a> {
             server.backs_off = None;
             return;
         }
-        let ran_for = now.since(server.started_at);
-        let seen = restart::Seen {
-            at: now,
-            exited_at: now,
-            exit: ExitSeen { code: exit.code, signal: exit.signal, oom: exit.oom, by_us: false, probe_kill: false },
-            ready_for: ran_for,
-            ran_for,
-        };
+        let seen = ended(now, server.started_at, exit);
         let asked = Restart { policy: restart_policy(), memory: server.memory, seen };
         let decision = restart::decide(&asked.policy, &mut server.memory, &seen);
         server.backs_off = match decision.act {

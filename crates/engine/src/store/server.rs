@@ -131,16 +131,7 @@ impl Start {
     async fn missed(&self) -> Option<Exit> {
         let inventory = self.keeper.list().await.ok()?;
         let known = inventory.processes.iter().any(|process| process.id == self.process);
-        (!known).then(|| Exit {
-            code: None,
-            signal: None,
-            oom: false,
-            memory_peak: None,
-            cpu_us: 0,
-            unknown: true,
-            at: self.clock.now().0,
-            stragglers: 0,
-        })
+        (!known).then(|| Exit::unknown(self.clock.now().0))
     }
 
     async fn prepare(&self) -> Result<(), String> {

@@ -56,7 +56,7 @@ impl Postgres {
             lines.push(format!("primary_conninfo = {}", quote(&self.reach(place, of, &name(place)))));
             lines.push(format!("primary_slot_name = {}", quote(&name(place))));
         }
-        if self.store.synchronous && self.store.instances > 1 {
+        if self.store.waits_for_standby() {
             let others: Vec<String> = self.others(place).map(name).collect();
             lines.push(format!("synchronous_standby_names = {}", quote(&format!("ANY 1 ({})", others.join(", ")))));
         }
