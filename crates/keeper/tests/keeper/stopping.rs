@@ -1,19 +1,11 @@
 //! Stopping all of it, and starting again what must always run.
 
-use crate::world::{LONG, World, connect, eventually, is_alive, pids, program, shell};
+use crate::world::{LONG, World, connect, ends_within, eventually, is_alive, pids, program, shell};
 use plimsoll_wire::keeper::{Answer, Ask, Event, Spawn};
-use std::time::Instant;
 
 #[track_caller]
 fn wait_for_keeper(world: &mut World) -> Option<i32> {
-    let until = Instant::now() + LONG;
-    loop {
-        if let Some(status) = world.keeper.try_wait().unwrap() {
-            return status.code();
-        }
-        assert!(Instant::now() < until, "the keeper did not stop");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
+    ends_within(&mut world.keeper, LONG).expect("the keeper did not stop").code()
 }
 
 #[test]

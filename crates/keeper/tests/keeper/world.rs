@@ -5,11 +5,16 @@ use plimsoll_wire::{
     keeper::{Answer, Ask, Event, Exit, Process, Refusal, Spawn},
     place::Place,
 };
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
+    process::{Pid, PidfdFlags, pidfd_open},
+};
 use std::{
     fs,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -173,17 +178,23 @@ impl Drop for World {
         } else if let Some(client) = try_connect(&self.place) {
             let _ = { client }.ask(Ask::Stop { grace_ms: 0 });
         }
-        let until = Instant::now() + LONG;
-        while self.keeper.try_wait().ok().flatten().is_none() {
-            if Instant::now() > until {
-                let _ = self.keeper.kill();
-                let _ = self.keeper.wait();
-                eprintln!("the keeper did not stop");
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(2));
+        if ends_within(&mut self.keeper, LONG).is_none() {
+            let _ = self.keeper.kill();
+            let _ = self.keeper.wait();
+            eprintln!("the keeper did not stop");
         }
     }
+}
+
+/// How a child of ours ended, as the kernel tells. `None`: it has not, after `limit`.
+pub(crate) fn ends_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    if let Some(status) = child.try_wait().unwrap() {
+        return Some(status);
+    }
+    let ended = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
+    let limit = Timespec::try_from(limit).unwrap();
+    retry_on_intr(|| poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&limit))).unwrap();
+    child.try_wait().unwrap()
 }
 
 /// A process that is none of the keeper's.
