@@ -5,7 +5,7 @@
 //! runs at nice 5, so that beside a thousand registrations at once validation still gets three
 //! quarters of a contended core.
 //!
-//! Invariant: at most [`Hashers::threads`] hashes run at a time, in order of arrival; at most 4,096 callers wait.
+//! Invariant: no more hashes run at a time than there are threads, in order of arrival; at most 4,096 callers wait.
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
@@ -41,7 +41,6 @@ pub struct Hashers {
     waiting: Arc<AtomicUsize>,
     jobs: mpsc::Sender<Job>,
     dummy: Arc<str>,
-    threads: usize,
 }
 
 impl Hashers {
@@ -63,12 +62,7 @@ impl Hashers {
         // What an unknown account is verified against, so that it takes as long as a known one.
         let dummy = hash_now(&random_password(), &mut Vec::new())?.into();
         let turns = Arc::new(Semaphore::new(threads));
-        Ok(Self { turns, waiting: Arc::default(), jobs, dummy, threads })
-    }
-
-    /// How many hashes may run at a time.
-    pub fn threads(&self) -> usize {
-        self.threads
+        Ok(Self { turns, waiting: Arc::default(), jobs, dummy })
     }
 
     /// Waits for a turn.

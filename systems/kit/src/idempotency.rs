@@ -2,23 +2,14 @@
 //!
 //! Invariant: a deed and the memory of its answer are committed together or not at all. Two requests with one key at
 //! the same time wait for each other on the primary key.
+//!
+//! The table `idempotency_keys` is made by a service's own first migration.
 
 use crate::Problem;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Row};
-
-/// The table that a service creates in a migration of its own.
-pub const TABLE: &str = "CREATE TABLE idempotency_keys (
-    scope text NOT NULL,
-    key text NOT NULL,
-    fingerprint bytea NOT NULL,
-    status smallint,
-    body jsonb,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (scope, key)
-)";
 
 /// The header, 1 to 255 visible ASCII characters; `None` when the client sent none.
 pub struct IdempotencyKey(pub Option<String>);

@@ -134,11 +134,6 @@ impl Keyring {
         }
     }
 
-    /// The name of the key that signs.
-    pub fn signs_with(&self) -> &str {
-        &self.signing.0
-    }
-
     /// Signs `claims`, which must hold `exp` (seconds since 1970) and `aud`.
     ///
     /// # Errors
@@ -174,7 +169,7 @@ impl Keyring {
 }
 
 /// Base64 with the alphabet for URLs, without padding (RFC 4648 §5).
-pub fn base64_url(bytes: &[u8]) -> String {
+fn base64_url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
