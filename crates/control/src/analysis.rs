@@ -69,7 +69,7 @@ pub struct Counts {
     pub errors: u64,
     /// How long the answers took.
     pub latencies: Latencies,
-    /// Replicas that ended by themselves, although they were to serve.
+    /// Replicas that ended by themselves ([`crate::restart::ended_by_itself`]), although they were to serve.
     #[serde(default)]
     pub ends: u64,
 }

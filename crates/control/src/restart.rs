@@ -144,6 +144,17 @@ pub fn ended_well(exit: &ExitSeen) -> bool {
     exit.code == Some(0) && !exit.oom && !exit.probe_kill
 }
 
+/// Whether an end speaks against the version that ended, when nobody wanted it to stop: it exited, was ended for something
+/// that it did itself (a fault, a limit of its own), ran out of memory, or no longer answered its probe. A signal that
+/// somebody sends (a person, `prove`, whoever watches the machine) does not, nor does an end that nobody saw.
+#[must_use]
+pub fn ended_by_itself(exit: &ExitSeen) -> bool {
+    if exit.probe_kill || exit.oom {
+        return true;
+    }
+    !exit.by_us && (exit.code.is_some() || exit.signal.is_some_and(words::is_own))
+}
+
 /// Why it stays ended; `None` when it does not.
 fn stays_ended(policy: &Policy, seen: &Seen) -> Option<&'static str> {
     if seen.exit.probe_kill {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use plimsoll_control::restart::{Act, ExitSeen, Memory, Policy, Seen, decide};
+use plimsoll_control::restart::{Act, ExitSeen, Memory, Policy, Seen, decide, ended_by_itself};
 use plimsoll_model::{Instant, Millis, service::RestartPolicy};
 use proptest::{prelude::*, test_runner::RngSeed};
 
@@ -102,6 +102,21 @@ fn the_restart_policy_holds() {
     let on_failure = [done, CRASH, killed, stopped, probed].map(|exit| restarts(OnFailure, exit));
     assert_eq!(on_failure, [false, true, true, false, true]);
     assert_eq!([done, CRASH, killed, stopped, probed].map(|exit| restarts(Never, exit)), [false; 5]);
+}
+
+#[test]
+fn what_a_process_does_itself_is_told_from_what_is_done_to_it() {
+    let by = |signal| ExitSeen { code: None, signal: Some(signal), ..CRASH };
+    let oom = ExitSeen { oom: true, ..by(9) };
+    let own = [CRASH, ExitSeen { code: Some(0), ..CRASH }, oom, ExitSeen { probe_kill: true, by_us: true, ..by(9) }];
+    assert!(own.iter().all(ended_by_itself), "it exited, ran out of memory, or hung");
+    // A fault of its own: SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
+    assert!([4, 6, 7, 8, 11, 31].map(by).iter().all(ended_by_itself));
+    // SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGUSR1, SIGTERM, one of real time.
+    assert!(![1, 2, 3, 9, 10, 15, 40].map(by).iter().any(ended_by_itself), "somebody sent it");
+    let unknown = ExitSeen { code: None, ..CRASH };
+    let wanted = [ExitSeen { by_us: true, ..CRASH }, ExitSeen { by_us: true, ..by(11) }, unknown];
+    assert!(!wanted.iter().any(ended_by_itself), "we stopped it, or nobody saw it");
 }
 
 #[test]

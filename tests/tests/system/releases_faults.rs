@@ -1,11 +1,13 @@
 //! Releases and what befalls them: many in a row, a way back in the middle, migrations, several services at once.
 
 use crate::{
+    look::pids,
     releases::{releasing, version},
-    times,
+    sweep, times,
     world::World,
 };
 use plimsoll_api::Status;
+use rustix::process::Signal;
 use std::time::Instant;
 
 const ROLLING: &str = "{ rolling: { maxSurge: 1, maxUnavailable: 0 } }";
@@ -42,6 +44,39 @@ fn a_canary_that_leaks() {
     assert!(ran.err.contains("was sent back: its replicas ended by themselves"), "{}{}", ran.out, ran.err);
     world.until_only(&good);
     traffic.end_without_failure(&world, "a canary of 50 % that leaks until the kernel kills it");
+    world.down();
+}
+
+/// What a person or an experiment does to its replicas is not held against a version; what they do themselves is.
+#[test]
+fn a_canary_that_is_killed_from_outside() {
+    let rollout = "{ canary: { steps: [50%], interval: 10m }, analysis: { errorRate: { max: 5% } } }";
+    let world = World::up(&version(rollout, ""));
+    let old = world.settle();
+    let good = old.services["web"].revision.0.clone();
+    world.release_detached(&version(rollout, ", --slow, \"1\""));
+    world.until_status("it has its share", |status| {
+        releasing(status).is_some_and(|one| one.under_way)
+            && world.ledger().iter().any(|one| one.what == "ReleaseReached")
+    });
+    let olds = pids(&old, "web");
+    let strike = |status: &Status, signal: Signal| {
+        let news = pids(status, "web").into_iter().filter(|(name, _)| !olds.contains_key(name));
+        news.map(|(_, pid)| sweep::signal(pid, signal)).count()
+    };
+    let is_back = |status: &Status, restarts: u32| {
+        let news = status.services["web"].replicas.iter().filter(|one| one.revision.0 != good);
+        let all: Vec<_> = news.map(|one| one.phase == "Ready" && one.restarts == restarts).collect();
+        all.len() >= 2 && all.iter().all(|is| *is)
+    };
+    let there = world.until_status("they are ready", |status| is_back(status, 0));
+    assert!(strike(&there, Signal::KILL) >= 2);
+    let again = world.until_status("they are there again", |status| is_back(status, 1));
+    assert!(!world.ledger().iter().any(|line| line.what == "RolledBack"), "somebody else killed them");
+    strike(&again, Signal::ABORT);
+    world.until_only(&good);
+    let back = world.ledger().into_iter().find(|line| line.what == "RolledBack").unwrap();
+    assert!(back.message.contains("its replicas ended by themselves"), "{back:?}");
     world.down();
 }
 

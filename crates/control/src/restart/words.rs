@@ -1,4 +1,4 @@
-//! How a process ended, in words.
+//! How a process ended, in words, and which signals it brings upon itself.
 
 use super::{ExitSeen, Seen};
 
@@ -44,4 +44,11 @@ fn name(signal: i32) -> Option<&'static str> {
         31 => "SIGSYS",
         _ => return None,
     })
+}
+
+/// Whether a process brings this signal upon itself: by a fault, by `abort`, by a pipe or a timer of its own, by a limit
+/// that it reached. Others are sent by somebody else, and SIGKILL too: for want of memory it is told apart.
+pub(super) fn is_own(signal: i32) -> bool {
+    // SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGPIPE, SIGALRM, SIGSTKFLT, SIGXCPU, SIGXFSZ, SIGSYS.
+    matches!(signal, 4..=8 | 11 | 13 | 14 | 16 | 24 | 25 | 31)
 }

@@ -81,7 +81,9 @@ impl Engine {
         replica.restarts += 1;
         replica.stage = Stage::BackOff { until };
         let (restarts, memory) = (replica.restarts, replica.restart);
-        self.sample_end(id);
+        if restart::ended_by_itself(&asked.seen.exit) {
+            self.sample_end(id);
+        }
         self.record.note(Entry::Restarted { id: id.clone(), restarts, memory });
         self.tell_end(id, word, decision, asked);
     }
