@@ -2,7 +2,6 @@
 
 use clap::{Parser, Subcommand};
 use credentials::{api, seed, ui};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// A credentials management system; settings come from the environment.
@@ -22,17 +21,7 @@ enum Role {
     /// Bring the schema up to date (ACCOUNTS_URL).
     Migrate,
     /// Create accounts (ACCOUNTS_URL, NAMES_URL).
-    Seed {
-        /// Generated accounts to create, then fill the filter.
-        #[arg(long, default_value_t = 0)]
-        count: u64,
-        /// Name of an administrator to create; the password comes from ADMIN_PASSWORD or the file.
-        #[arg(long)]
-        admin: Option<String>,
-        /// File that holds the administrator's password.
-        #[arg(long)]
-        admin_password_file: Option<PathBuf>,
-    },
+    Seed(seed::Seed),
     /// Rebuild the filter from PostgreSQL (ACCOUNTS_URL, NAMES_URL).
     Rebuild,
 }
@@ -43,9 +32,6 @@ fn main() -> ExitCode {
         Role::Ui => plimsoll_kit::run("credentials-ui", ui::serve),
         Role::Migrate => plimsoll_kit::run("credentials-migrate", seed::migrate),
         Role::Rebuild => plimsoll_kit::run("credentials-rebuild", seed::rebuild_filter),
-        Role::Seed { count, admin, admin_password_file } => {
-            let wanted = seed::Seed { count, admin, admin_password_file };
-            plimsoll_kit::run("credentials-seed", || async move { seed::seed(&wanted).await })
-        }
+        Role::Seed(wanted) => plimsoll_kit::run("credentials-seed", || async move { seed::seed(&wanted).await }),
     }
 }

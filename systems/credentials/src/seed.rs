@@ -25,13 +25,16 @@ const NAMES_MAX: u64 = SYLLABLES * SYLLABLES * SYLLABLES * SYLLABLES;
 const STRIDE: u64 = 7_654_321;
 
 /// What to create.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Seed {
-    /// Generated accounts.
+    /// Generated accounts to create; then the filter is filled.
+    #[arg(long, default_value_t = 0)]
     pub count: u64,
-    /// Name of an administrator to create.
+    /// Name of an administrator to create; the password comes from ADMIN_PASSWORD or the file.
+    #[arg(long)]
     pub admin: Option<String>,
-    /// File that holds the administrator's password; else `ADMIN_PASSWORD`.
+    /// File that holds the administrator's password.
+    #[arg(long)]
     pub admin_password_file: Option<PathBuf>,
 }
 
@@ -62,7 +65,8 @@ pub async fn seed(seed: &Seed) -> anyhow::Result<()> {
     let (pool, filter) = open()?;
     postgres::migrate(&pool, &MIGRATIONS).await?;
     if let Some(name) = &seed.admin {
-        create_admin(&pool, name, &admin_password(seed)?).await?;
+        create_admin(&pool, name, &settings::text_or_file("ADMIN_PASSWORD", seed.admin_password_file.as_deref())?)
+            .await?;
     }
     if seed.count > 0 {
         create_many(&pool, seed.count).await?;
@@ -98,17 +102,6 @@ async fn refill(filter: &Filter, pool: &PgPool) -> anyhow::Result<()> {
         "filter rebuilt"
     );
     Ok(())
-}
-
-fn admin_password(seed: &Seed) -> anyhow::Result<String> {
-    let password = match &seed.admin_password_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            text.trim_end_matches(['\r', '\n']).to_owned()
-        }
-        None => settings::read(|env| env.text("ADMIN_PASSWORD"))?,
-    };
-    Ok(password)
 }
 
 /// Creates an administrator; a name that exists already stays as it is.

@@ -81,7 +81,7 @@ impl FromStr for Head {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (seq, hash) = text.split_once(':').ok_or("write it as SEQ:HASH")?;
-        let seq = seq.parse().map_err(|_| format!("{seq:?} is no number"))?;
+        let seq = seq.parse().ok().filter(|seq| *seq > 0).ok_or_else(|| format!("{seq:?} is no number of a row"))?;
         let byte = |index: usize| hash.get(index..index + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
         let hash: Option<Vec<u8>> = (0..hash.len()).step_by(2).map(byte).collect();
         let hash = hash.filter(|hash| hash.len() == 32).ok_or("a hash has 64 hexadecimal digits")?;
@@ -269,7 +269,7 @@ mod tests {
     fn a_head_reads_what_it_writes() {
         let head = Head { seq: 7, hash: (0..32).collect() };
         assert_eq!(head.to_string().parse(), Ok(head));
-        for wrong in ["", "7", "7:abcd", "x:00", "7:zz"] {
+        for wrong in ["", "7", "7:abcd", "x:00", "7:zz", &format!("0:{}", "0".repeat(64))] {
             assert!(wrong.parse::<Head>().is_err(), "{wrong}");
         }
     }

@@ -163,6 +163,15 @@ impl Cache {
     }
 }
 
+/// Forgets changes that Redis was never told of and that are so old that it cannot hold anything older than them.
+///
+/// # Errors
+/// The database failed.
+pub async fn forget_old(pool: &PgPool) -> Result<u64, sqlx::Error> {
+    let sql = "DELETE FROM cache_changes WHERE changed_at < now() - make_interval(secs => $1)";
+    Ok(sqlx::query(sql).bind(10.0 * KEPT_FOR.as_secs_f64()).execute(pool).await?.rows_affected())
+}
+
 /// Notes within the transaction of a change that what the cache may hold of `key` is older than `version`.
 ///
 /// # Errors

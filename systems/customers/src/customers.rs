@@ -103,8 +103,7 @@ impl Draft {
         ] {
             expect(field, one_line(text, most), "is too long, or more than one line");
         }
-        let is_code = this.country.len() == 2 && this.country.bytes().all(|b| b.is_ascii_uppercase());
-        expect("country", this.country.is_empty() || is_code, "has two capital letters (ISO 3166)");
+        expect("country", this.country.is_empty() || is_country(&this.country), "has two capital letters (ISO 3166)");
         expect("status", is_status(&this.status), "is lead, active or inactive");
         expect("notes", fits(&this.notes, 4_000), "has at most 4,000 characters");
         if mistakes.is_empty() { Ok(this) } else { Err(mistakes) }
@@ -161,6 +160,11 @@ impl Draft {
         .filter_map(|(name, same)| (!same).then_some(name))
         .collect()
     }
+}
+
+/// Is that a country's code, two capital letters?
+pub fn is_country(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
 }
 
 /// Is that a customer's status?

@@ -207,8 +207,10 @@ pub async fn list() -> anyhow::Result<()> {
             "signs"
         } else if key.signs_from_s > now_s {
             "will sign"
-        } else {
+        } else if chosen.verifying.contains(&key) {
             "verifies"
+        } else {
+            "is spent"
         };
         tracing::info!(kid = key.kid, does, signs_from_s = key.signs_from_s, "key");
     }

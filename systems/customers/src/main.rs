@@ -3,7 +3,6 @@
 use clap::{Parser, Subcommand};
 use customers::audit::Head;
 use customers::{api, audit, keys, seed};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// A customer service; settings come from the environment.
@@ -21,17 +20,7 @@ enum Role {
     /// Bring the schema up to date (CUSTOMERS_URL).
     Migrate,
     /// Create a user or many customers (CUSTOMERS_URL).
-    Seed {
-        /// Generated customers to create.
-        #[arg(long, default_value_t = 0)]
-        count: u64,
-        /// Name of an administrator to create; the password comes from ADMIN_PASSWORD or the file.
-        #[arg(long)]
-        admin: Option<String>,
-        /// File that holds the administrator's password.
-        #[arg(long)]
-        admin_password_file: Option<PathBuf>,
-    },
+    Seed(seed::Seed),
     /// Follow the chain of the audit from its first row to its last; exit 1 where it is broken (CUSTOMERS_URL).
     Audit {
         /// A head noted before, as SEQ:HASH: the chain must still lead through it.
@@ -74,9 +63,6 @@ fn main() -> ExitCode {
                 KeyAct::Revoke { kid } => keys::revoke(&kid).await,
             }
         }),
-        Role::Seed { count, admin, admin_password_file } => {
-            let wanted = seed::Seed { count, admin, admin_password_file };
-            plimsoll_kit::run("customers-seed", || async move { seed::seed(&wanted).await })
-        }
+        Role::Seed(wanted) => plimsoll_kit::run("customers-seed", || async move { seed::seed(&wanted).await }),
     }
 }

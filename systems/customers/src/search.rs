@@ -3,7 +3,7 @@
 //! A page begins after the last row of the one before, not at a number of rows: nothing is shown twice or left out because
 //! a customer was put in or taken away above.
 
-use crate::customers::{COLUMNS, Customer, is_status};
+use crate::customers::{COLUMNS, Customer, is_country, is_status};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use utoipa::{IntoParams, ToSchema};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 const PAGE_DEFAULT: i64 = 50;
 const PAGE_MAX: i64 = 200;
-/// More words than these narrow nothing.
+/// Each word is a look into the index.
 const WORDS_MAX: usize = 8;
 
 /// Which customers.
@@ -32,12 +32,18 @@ pub struct Filter {
 impl Filter {
     /// A sentence if it makes no sense.
     pub fn mistake(&self) -> Option<&'static str> {
-        (!self.status.is_empty() && !is_status(&self.status)).then_some("status is lead, active or inactive.")
+        if !self.status.is_empty() && !is_status(&self.status) {
+            return Some("status is lead, active or inactive.");
+        }
+        if !self.country.is_empty() && !is_country(&self.country) {
+            return Some("country has two capital letters.");
+        }
+        (self.query.split_whitespace().count() > WORDS_MAX).then_some("query has at most eight words.")
     }
 
     /// Adds ` AND …` for each part that is given.
     pub fn narrow(&self, sql: &mut QueryBuilder<Postgres>) {
-        for word in self.query.to_lowercase().split_whitespace().take(WORDS_MAX) {
+        for word in self.query.to_lowercase().split_whitespace() {
             let pattern = word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             sql.push(" AND search LIKE ").push_bind(format!("%{pattern}%"));
         }

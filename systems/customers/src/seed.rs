@@ -61,13 +61,16 @@ const PLACES: [(&str, &str); 8] = [
 const STATUSES: [&str; 5] = ["active", "active", "active", "lead", "inactive"];
 
 /// What to create.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Seed {
-    /// Generated customers.
+    /// Generated customers to create.
+    #[arg(long, default_value_t = 0)]
     pub count: u64,
-    /// Name of an administrator to create.
+    /// Name of an administrator to create; the password comes from ADMIN_PASSWORD or the file.
+    #[arg(long)]
     pub admin: Option<String>,
-    /// File that holds the administrator's password; else `ADMIN_PASSWORD`.
+    /// File that holds the administrator's password.
+    #[arg(long)]
     pub admin_password_file: Option<PathBuf>,
 }
 
@@ -86,7 +89,8 @@ pub async fn migrate() -> anyhow::Result<()> {
 pub async fn seed(seed: &Seed) -> anyhow::Result<()> {
     let pool = open("customers-seed").await?;
     if let Some(name) = &seed.admin {
-        create_admin(&pool, name, &admin_password(seed)?).await?;
+        create_admin(&pool, name, &settings::text_or_file("ADMIN_PASSWORD", seed.admin_password_file.as_deref())?)
+            .await?;
     }
     if seed.count > 0 {
         create_many(&pool, seed.count).await?;
@@ -98,12 +102,6 @@ async fn open(application: &str) -> anyhow::Result<PgPool> {
     let pool = settings::read(|env| PostgresSettings::read("customers", env))?.bulk_pool(application);
     postgres::migrate(&pool, &MIGRATIONS).await?;
     Ok(pool)
-}
-
-fn admin_password(seed: &Seed) -> anyhow::Result<String> {
-    let Some(path) = &seed.admin_password_file else { return Ok(settings::read(|env| env.text("ADMIN_PASSWORD"))?) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Creates an administrator; a name that exists already stays as it is.

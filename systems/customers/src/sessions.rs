@@ -5,7 +5,7 @@
 //! request, so that signing out counts at once.
 
 use crate::cache::{self, Key};
-use crate::users::Role;
+use crate::users::{Role, User};
 use plimsoll_kit::sessions::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -68,23 +68,26 @@ impl Refresh {
     }
 }
 
-/// Begins a session within the transaction of the sign-in.
+/// Begins a session within the transaction of the sign-in; `None`: the user was changed since it was read, and what was
+/// verified may not count any more.
 ///
 /// # Errors
 /// The database failed.
-pub async fn begin(transaction: &mut PgConnection, user: Uuid) -> Result<Refresh, sqlx::Error> {
+pub async fn begin(transaction: &mut PgConnection, user: &User) -> Result<Option<Refresh>, sqlx::Error> {
     let refresh = Refresh::fresh(Uuid::now_v7());
-    sqlx::query(
+    let begun = sqlx::query(
         "INSERT INTO sessions (id, user_id, refresh_hash, ends_at) \
-         VALUES ($1, $2, $3, now() + make_interval(secs => $4))",
+         SELECT $1, id, $3, now() + make_interval(secs => $4) FROM users \
+         WHERE id = $2 AND version = $5 AND disabled_at IS NULL FOR SHARE",
     )
     .bind(refresh.session)
-    .bind(user)
+    .bind(user.id)
     .bind(refresh.hash())
     .bind(SESSION_S as f64)
+    .bind(user.version)
     .execute(transaction)
     .await?;
-    Ok(refresh)
+    Ok((begun.rows_affected() == 1).then_some(refresh))
 }
 
 /// What came of a refresh token.

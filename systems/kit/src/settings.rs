@@ -3,7 +3,7 @@
 //! Invariant: a value made up for a missing or malformed variable never leaves [`read`].
 
 use crate::fault::Fault;
-use std::{fmt, net::IpAddr, net::Ipv4Addr, str::FromStr, time::Duration};
+use std::{fmt, net::IpAddr, net::Ipv4Addr, path::Path, str::FromStr, time::Duration};
 
 /// One variable that is missing or cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,20 @@ pub fn read_from<'a, T>(
     let mut environment = Environment { lookup: Box::new(lookup), mistakes: Vec::new() };
     let settings = build(&mut environment);
     if environment.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError { mistakes: environment.mistakes }) }
+}
+
+/// A secret for a role that does one thing: what the file holds (without the end of its line), or without a file the
+/// variable `name`.
+///
+/// # Errors
+/// The file cannot be read, or the variable is not set.
+pub fn text_or_file(name: &str, file: Option<&Path>) -> Result<String, SettingsError> {
+    let Some(path) = file else { return read(|env| env.text(name)) };
+    let text = std::fs::read_to_string(path).map_err(|why| {
+        let what = format!("cannot be read from {}: {why}", path.display());
+        SettingsError { mistakes: vec![Mistake { variable: name.to_owned(), what }] }
+    })?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 impl Environment<'_> {

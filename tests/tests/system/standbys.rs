@@ -73,16 +73,23 @@ fn url(world: &World) -> String {
     world.get("/env?name=ACCOUNTS_URL").1
 }
 
+/// A write that was acknowledged.
+struct Write {
+    number: i64,
+    begun: Instant,
+    ended: Instant,
+}
+
 /// One client that writes numbers, one after the other, and remembers which were acknowledged and when.
 struct Writer {
-    acknowledged: Arc<Mutex<Vec<(i64, Instant)>>>,
+    acknowledged: Arc<Mutex<Vec<Write>>>,
     ends: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 impl Writer {
     fn start(url: &str) -> Self {
-        let acknowledged: Arc<Mutex<Vec<(i64, Instant)>>> = Arc::default();
+        let acknowledged: Arc<Mutex<Vec<Write>>> = Arc::default();
         let ends = Arc::new(AtomicBool::new(false));
         let (kept, stop, url) = (acknowledged.clone(), ends.clone(), url.to_owned());
         let thread = std::thread::spawn(move || {
@@ -90,13 +97,19 @@ impl Writer {
             runtime.block_on(async {
                 let mut next = 0_i64;
                 while !stop.load(Relaxed) {
-                    let Ok(client) = connect(&url).await else { continue };
+                    let Ok(client) = connect(&url).await else {
+                        tokio::time::sleep(Duration::from_millis(10)).await; // refused at once, again and again
+                        continue;
+                    };
                     while !stop.load(Relaxed) {
                         next += 1;
+                        let begun = Instant::now();
                         let values: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&next];
                         let write = client.execute("INSERT INTO written VALUES ($1)", &values);
                         match tokio::time::timeout(Duration::from_secs(60), write).await {
-                            Ok(Ok(_)) => kept.lock().unwrap().push((next, Instant::now())),
+                            Ok(Ok(_)) => {
+                                kept.lock().unwrap().push(Write { number: next, begun, ended: Instant::now() })
+                            }
                             Ok(Err(_)) | Err(_) => break,
                         }
                     }
@@ -106,9 +119,9 @@ impl Writer {
         Self { acknowledged, ends, thread }
     }
 
-    /// The first write that was acknowledged after that moment.
+    /// When the first write was acknowledged that was begun after that moment: what the dead one still answered is read later.
     fn first_after(&self, moment: Instant) -> Option<Instant> {
-        self.acknowledged.lock().unwrap().iter().map(|(_, at)| *at).find(|at| *at > moment)
+        self.acknowledged.lock().unwrap().iter().find(|write| write.begun > moment).map(|write| write.ended)
     }
 
     fn count(&self) -> usize {
@@ -119,7 +132,7 @@ impl Writer {
     fn end(self) -> BTreeSet<i64> {
         self.ends.store(true, Relaxed);
         self.thread.join().unwrap();
-        self.acknowledged.lock().unwrap().iter().map(|(number, _)| *number).collect()
+        self.acknowledged.lock().unwrap().iter().map(|write| write.number).collect()
     }
 }
 

@@ -5,9 +5,9 @@ use super::sessions::Admin;
 use crate::accounts::{self, Account};
 use crate::audit::{self, Entry, Event};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use plimsoll_kit::Problem;
-use plimsoll_kit::extract::Query;
+use plimsoll_kit::extract::{Path, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

@@ -3,7 +3,7 @@
 //! Invariant: every task here may die or be doubled by another replica without harm.
 
 use super::Api;
-use crate::{lockout, sessions};
+use crate::{cache, lockout, sessions};
 use std::time::Duration;
 
 /// How soon a replica knows a new or revoked key.
@@ -47,6 +47,7 @@ async fn forget(api: Api) {
         for (what, outcome) in [
             ("idempotency keys", plimsoll_kit::idempotency::forget_old(&api.pool).await),
             ("sessions", sessions::forget_old(&api.pool).await),
+            ("changes that no cache remembers", cache::forget_old(&api.pool).await),
             ("wrong passwords", lockout::forget_old(&api.pool).await),
         ] {
             match outcome {

@@ -12,11 +12,11 @@ use crate::export::{self, Format};
 use crate::search::{self, Filter, Page, Place, SearchError};
 use crate::sessions::Session;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use plimsoll_kit::Problem;
-use plimsoll_kit::extract::{Json, Query};
+use plimsoll_kit::extract::{Json, Path, Query};
 use plimsoll_kit::idempotency::{Answered, Claim, IdempotencyKey};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -47,7 +47,9 @@ pub(super) async fn show(
     Path(id): Path<Uuid>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let asked_anew = headers.get(header::CACHE_CONTROL).is_some_and(|value| value.as_bytes() == b"no-cache");
+    let asked_anew = headers.get(header::CACHE_CONTROL).is_some_and(|value| {
+        value.to_str().is_ok_and(|text| text.split(',').any(|directive| directive.trim() == "no-cache"))
+    });
     let known: Option<Customer> = if asked_anew { None } else { api.cache.get(Key::Customer(id)).await };
     let customer = match known {
         Some(customer) => customer,

@@ -73,10 +73,11 @@ pub(super) async fn sign_in(State(api): State<Api>, Json(request): Json<SignIn>)
     }
     let (user, hash) = users::for_sign_in(&api.pool, &name).await?.unzip();
     let right = turn.verify(request.password, hash).await?;
+    let wrong = || Problem::new(StatusCode::UNAUTHORIZED, "wrong-credentials", "Wrong name or password.");
     let Some(user) = user.filter(|_| right) else {
         lockout::failed(&api.pool, &name).await?;
         audit::append_alone(&api.pool, &Event { outcome: "refused", ..event.clone() }).await?;
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "wrong-credentials", "Wrong name or password."));
+        return Err(wrong());
     };
     if user.disabled {
         audit::append_alone(&api.pool, &Event { outcome: "disabled", ..event.clone() }).await?;
@@ -84,7 +85,7 @@ pub(super) async fn sign_in(State(api): State<Api>, Json(request): Json<SignIn>)
     }
     lockout::succeeded(&api.pool, &name).await?;
     let mut transaction = api.pool.begin().await?;
-    let refresh = sessions::begin(&mut transaction, user.id).await?;
+    let refresh = sessions::begin(&mut transaction, &user).await?.ok_or_else(wrong)?;
     audit::append(&mut transaction, &event).await?;
     transaction.commit().await?;
     let session = Session { id: refresh.session, version: 1, user: user.id, name: user.name, role: user.role };

@@ -7,11 +7,11 @@ use super::signed_in::{Admin, SignedIn};
 use crate::audit::{self, Event};
 use crate::lockout;
 use crate::users::{self, Change, Role, User};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use plimsoll_kit::Problem;
-use plimsoll_kit::extract::{Json, Query};
+use plimsoll_kit::extract::{Json, Path, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -139,6 +139,9 @@ pub(super) async fn change(
     let none = || Problem::not_found("There is no such user.");
     let before = users::hold(&mut transaction, id).await?.ok_or_else(none)?;
     seen.check(before.version)?;
+    if fields.is_empty() {
+        return Ok((header_of(before.version), axum::Json(before)).into_response());
+    }
     let (user, ended) = users::change(&mut transaction, id, &change).await?;
     let detail = json!({ "changed": fields, "role": user.role, "disabled": user.disabled });
     let subject = format!("user {}", user.name);
@@ -151,7 +154,7 @@ pub(super) async fn change(
 
 /// Changes one's own password; one is signed out everywhere.
 #[utoipa::path(put, path = "/api/users/current/password", request_body = NewPassword,
-    responses((status = 204), (status = 403, description = "the current one is wrong"), (status = 422), (status = 429)))]
+    responses((status = 204), (status = 403, description = "the current one is wrong"), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn change_password(
     State(api): State<Api>,
     SignedIn(session): SignedIn,
@@ -163,7 +166,7 @@ pub(super) async fn change_password(
     if lockout::remaining(&api.pool, &session.name).await?.is_some() {
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "locked-out", "Too many wrong passwords; wait."));
     }
-    let stored = users::for_sign_in(&api.pool, &session.name).await?.map(|(_, hash)| hash);
+    let (user, stored) = users::for_sign_in(&api.pool, &session.name).await?.unzip();
     if !turn.verify(request.current, stored).await? {
         lockout::failed(&api.pool, &session.name).await?;
         return Err(Problem::new(StatusCode::FORBIDDEN, "wrong-password", "The current password is wrong."));
@@ -171,6 +174,11 @@ pub(super) async fn change_password(
     lockout::succeeded(&api.pool, &session.name).await?;
     let change = Change { password_hash: Some(hash(&api, request.new).await?), ..Change::default() };
     let mut transaction = api.pool.begin().await?;
+    // What was verified must still be what counts: an administrator may have set another password meanwhile.
+    let now = users::hold(&mut transaction, session.user).await?;
+    if now.map(|user| user.version) != user.map(|user| user.version) {
+        return Err(Problem::conflict("changed-meanwhile", "This user was changed meanwhile; sign in again."));
+    }
     let (user, ended) = users::change(&mut transaction, session.user, &change).await?;
     let (subject, detail) = (format!("user {}", user.name), json!({ "changed": ["password"] }));
     let event = Event { actor: &user.name, act: "change-user", subject, outcome: "done", detail };

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 /// What `customers audit` says, and whether it was content.
-fn follow(world: &World, words: &[&str]) -> (bool, String) {
+pub(crate) fn follow(world: &World, words: &[&str]) -> (bool, String) {
     let output = world.role(&[&["audit"], words].concat()).output().unwrap();
     (
         output.status.success(),

@@ -47,6 +47,24 @@ async fn customers_come_change_and_go() {
     repeats_an_answer_for_a_key(&world).await;
 }
 
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_with_a_problem() {
+    let world = World::start();
+    let admin = world.admin().await;
+    for (path, status) in [
+        ("/api/customers?query=%00", 400),
+        ("/api/users?after=%00", 400),
+        ("/api/customers/nonsense", 400),
+        ("/api/customers?query=a%20b%20c%20d%20e%20f%20g%20h%20i", 400),
+        ("/api/customers?country=italy", 400),
+        ("/api/customers?query=a%20b%20c%20d%20e%20f%20g%20h&country=IT", 200),
+    ] {
+        let reply = admin.get(path).await.expect(status);
+        let media_type = if status == 200 { "application/json" } else { "application/problem+json" };
+        assert_eq!(reply.header("content-type"), media_type, "{path}");
+    }
+}
+
 async fn repeats_an_answer_for_a_key(world: &World) {
     let admin = world.admin().await;
     let send = async |email: &str, key: &str| {

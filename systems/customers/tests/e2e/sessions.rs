@@ -60,6 +60,8 @@ async fn wrong_passwords_lock_a_name_out_and_whoever_changes_is_signed_out() {
     send("editor", json!({ "role": "viewer" }), "\"7\"").await.expect(412);
     send("editor", json!({ "role": "viewer" }), "\"1\"").await.expect(200);
     editor.get("/api/customers").await.expect(401);
+    let same = send("editor", json!({}), "\"2\"").await.expect(200);
+    assert_eq!(same.header("etag"), "\"2\"", "nothing changes, so nobody is signed out");
     let viewer = world.person("editor", PASSWORD).await;
     viewer.send(Method::POST, "/api/customers", &json!({}), None).await.expect(403);
     send("editor", json!({ "disabled": true }), "*").await.expect(200);
@@ -74,6 +76,31 @@ async fn wrong_passwords_lock_a_name_out_and_whoever_changes_is_signed_out() {
     again.send(Method::PUT, "/api/users/current/password", &body, None).await.expect(204);
     again.get("/api/customers").await.expect(401);
     world.person("editor", "another long watch").await;
+}
+
+#[tokio::test]
+async fn a_password_that_changes_during_a_sign_in_begins_no_session() {
+    let world = World::start();
+    let admin = world.admin().await;
+    world.user(&admin, "anna", "viewer").await;
+    let pool = world.pool().await;
+    // Somebody sets another password, and has not committed when the old one is verified.
+    let mut change = pool.begin().await.unwrap();
+    sqlx::query("UPDATE users SET version = version + 1 WHERE name = 'anna'").execute(&mut *change).await.unwrap();
+    let sign_in = world.sign_in("anna", PASSWORD);
+    let commit = async {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        for _ in 0..3000 {
+            if sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() > 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        change.commit().await.unwrap();
+    };
+    let (reply, ()) = tokio::join!(sign_in, commit);
+    assert_eq!(reply.expect(401).json()["type"], "urn:problem:wrong-credentials");
+    world.person("anna", PASSWORD).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! Child processes that die with the test, whatever happens to it.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
@@ -112,14 +115,14 @@ impl Process {
     /// # Panics
     /// It does not.
     pub fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "{} does not end:\n{}", self.name, self.printed());
-            std::thread::sleep(Duration::from_millis(10));
+        if let Some(status) = self.child.try_wait().unwrap() {
+            return status;
         }
+        let ended = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).unwrap();
+        let limit = Timespec::try_from(PATIENCE).unwrap();
+        retry_on_intr(|| poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&limit))).unwrap();
+        let status = self.child.try_wait().unwrap();
+        status.unwrap_or_else(|| panic!("{} does not end:\n{}", self.name, self.printed()))
     }
 
     /// Waits until it has ended and everything it printed was read.
