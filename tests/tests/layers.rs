@@ -51,6 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plimsoll-kit", &[]),
     ("credentials", &["plimsoll-kit"]),
     ("customers", &["plimsoll-kit"]),
+    ("tasks", &["plimsoll-kit"]),
     ("plimsoll-tests", &[]),
 ];
 

@@ -5,18 +5,16 @@ mod background;
 mod customers;
 mod keyring;
 mod openapi;
-mod precondition;
 mod sessions;
 mod signed_in;
 mod users;
 
 use crate::cache::Cache;
-use crate::keys::KeySettings;
-use crate::{MIGRATIONS, keys, seed};
+use crate::{MIGRATIONS, seed};
 use axum::Router;
 use axum::routing::{get, patch, post, put};
-use keyring::Keys;
 use plimsoll_kit::hashing::Hashers;
+use plimsoll_kit::keys::{KeySettings, Keys};
 use plimsoll_kit::keyvalue::{KeyValue, KeyValueSettings};
 use plimsoll_kit::metrics::Metrics;
 use plimsoll_kit::postgres::{self, PostgresSettings};
@@ -97,7 +95,7 @@ pub async fn serve() -> anyhow::Result<()> {
     let store = settings.cache.open();
     let api = Api {
         cache: Cache::new(store.clone()),
-        keys: Keys::new(keys::load(&pool, &settings.keys).await?, settings.keys),
+        keys: Keys::open(pool.clone(), settings.keys).await?,
         hashers: Hashers::start(settings.hashers)?,
         exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
         tokens: Family::default(),

@@ -11,7 +11,6 @@ pub mod cache;
 pub mod customers;
 pub mod export;
 pub mod keys;
-pub mod lockout;
 pub mod search;
 pub mod seed;
 pub mod sessions;

@@ -2,6 +2,7 @@
 
 use crate::Problem;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
 use http::{StatusCode, request::Parts};
 use serde::de::DeserializeOwned;
 
@@ -20,6 +21,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                     StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
                     _ => "malformed-body",
                 };
+                Err(Problem::new(refused.status(), kind, refused.body_text()))
+            }
+        }
+    }
+}
+
+/// A body of any kind, whole; refused with 413 as a problem.
+pub struct Whole(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Whole {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Bytes::from_request(request, state).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(refused) => {
+                let kind =
+                    if refused.status() == StatusCode::PAYLOAD_TOO_LARGE { "too-large" } else { "malformed-body" };
                 Err(Problem::new(refused.status(), kind, refused.body_text()))
             }
         }

@@ -131,6 +131,20 @@ impl Call {
         self
     }
 
+    /// Sets all headers, those of the connection excepted, which are the caller's to leave out.
+    #[must_use]
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Sets a body of any kind.
+    #[must_use]
+    pub fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
     /// Signs the request with a bearer token.
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {

@@ -3,29 +3,18 @@
 //! Invariant: every task here may die or be doubled by another replica without harm.
 
 use super::Api;
-use crate::{cache, lockout, sessions};
+use crate::{cache, sessions};
+use plimsoll_kit::lockout;
 use std::time::Duration;
 
-/// How soon a replica knows a new or revoked key.
-const KEYS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 
 /// Starts the tasks; they end with the process.
 pub(super) fn start(api: &Api) {
-    tokio::spawn(follow_keys(api.clone()));
+    tokio::spawn(api.keys.clone().follow());
     tokio::spawn(sweep(api.clone()));
     tokio::spawn(forget(api.clone()));
-}
-
-async fn follow_keys(api: Api) {
-    let mut ticks = tokio::time::interval(KEYS_EVERY);
-    loop {
-        ticks.tick().await;
-        if let Err(why) = api.keys.refresh(&api.pool).await {
-            tracing::warn!(error = %why, "keys cannot be looked up");
-        }
-    }
 }
 
 async fn sweep(api: Api) {

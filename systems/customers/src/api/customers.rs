@@ -3,7 +3,6 @@
 //! Invariant: a change is answered only when it, its row in the audit and its note for the cache are committed.
 
 use super::Api;
-use super::precondition::{IfMatch, header_of, is_known};
 use super::signed_in::{Admin, Editor, SignedIn};
 use crate::audit::{self, Event};
 use crate::cache::{self, Key};
@@ -18,6 +17,7 @@ use http::{HeaderMap, StatusCode, header};
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::{Json, Path, Query};
 use plimsoll_kit::idempotency::{Answered, Claim, IdempotencyKey};
+use plimsoll_kit::precondition::{IfMatch, header_of, is_known};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};

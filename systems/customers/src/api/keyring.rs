@@ -1,25 +1,18 @@
-//! The keys as this replica knows them, and the JWKS.
-//!
-//! Invariant: a token that names a key we don't know makes us look for it, at most once a second.
+//! Access tokens, and the keys with which they can be verified.
 
 use super::Api;
-use crate::keys::{self, ACCESS_S, KeyError, KeySettings};
 use crate::sessions::Session;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
 use plimsoll_kit::Problem;
-use plimsoll_kit::tokens::{Keyring, TokenError};
+use plimsoll_kit::keys::{ACCESS_S, Keys};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// Who may use our tokens: ourselves.
 const AUDIENCE: &str = "customers";
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What an access token says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,65 +29,26 @@ pub(crate) struct Claims {
     exp: i64,
 }
 
-/// The keyring, looked up anew now and then; cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Keys {
-    ring: Arc<RwLock<Keyring>>,
-    looked: Arc<Mutex<Instant>>,
-    settings: KeySettings,
+/// An access token for this session.
+pub(super) fn issue(keys: &Keys, session: &Session) -> Result<String, Problem> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let now = i64::try_from(now).unwrap_or(0);
+    let claims = Claims {
+        iss: AUDIENCE.into(),
+        aud: AUDIENCE.into(),
+        sub: session.user,
+        sid: session.id,
+        name: session.name.clone(),
+        role: session.role,
+        iat: now,
+        exp: now + ACCESS_S,
+    };
+    keys.sign(&claims).map_err(|why| Problem::internal(&why))
 }
 
-impl Keys {
-    pub(crate) fn new(ring: Keyring, settings: KeySettings) -> Self {
-        Self { ring: Arc::new(RwLock::new(ring)), looked: Arc::new(Mutex::new(Instant::now())), settings }
-    }
-
-    fn ring(&self) -> Keyring {
-        self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Looks the keys up anew; the database makes a new one where it is time.
-    pub(crate) async fn refresh(&self, pool: &PgPool) -> Result<(), KeyError> {
-        let fresh = keys::load(pool, &self.settings).await?;
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-        Ok(())
-    }
-
-    /// An access token for this session.
-    pub(crate) fn issue(&self, session: &Session) -> Result<String, Problem> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-        let now = i64::try_from(now).unwrap_or(0);
-        let claims = Claims {
-            iss: AUDIENCE.into(),
-            aud: AUDIENCE.into(),
-            sub: session.user,
-            sid: session.id,
-            name: session.name.clone(),
-            role: session.role,
-            iat: now,
-            exp: now + ACCESS_S,
-        };
-        self.ring().sign(&claims).map_err(|why| Problem::internal(&why))
-    }
-
-    /// What a valid token says; `None`: it is not valid.
-    pub(crate) async fn verify(&self, token: &str, pool: &PgPool) -> Option<Claims> {
-        match self.ring().verify(token, AUDIENCE) {
-            Ok(claims) => return Some(claims),
-            Err(TokenError::UnknownKey) => {}
-            Err(_) => return None,
-        }
-        {
-            let mut looked = self.looked.lock().await;
-            if looked.elapsed() >= LOOK_EVERY {
-                *looked = Instant::now();
-                if let Err(why) = self.refresh(pool).await {
-                    tracing::warn!(error = %why, "keys cannot be looked up");
-                }
-            }
-        }
-        self.ring().verify(token, AUDIENCE).ok()
-    }
+/// What a valid token says; `None`: it is not valid.
+pub(super) async fn verify(keys: &Keys, token: &str) -> Option<Claims> {
+    keys.verify(token, AUDIENCE).await
 }
 
 /// The public keys with which tokens can be verified (RFC 7517).

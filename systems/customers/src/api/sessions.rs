@@ -3,18 +3,19 @@
 //! Invariant: for an unknown name and for a wrong password the answers are the same, take as long, and lock out alike.
 
 use super::signed_in::SignedIn;
-use super::{Api, Way};
+use super::{Api, Way, keyring};
 use crate::audit::{self, Event};
 use crate::cache::Key;
-use crate::keys::ACCESS_S;
 use crate::sessions::{self, Ended, Refresh, Refreshed, Session};
+use crate::users;
 use crate::users::Role;
-use crate::{lockout, users};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::Json;
+use plimsoll_kit::keys::ACCESS_S;
+use plimsoll_kit::lockout;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -123,7 +124,7 @@ pub(super) async fn refresh(State(api): State<Api>, Json(given): Json<Given>) ->
 }
 
 fn give(api: &Api, session: &Session, refresh: &Refresh, by: &'static str) -> Result<Response, Problem> {
-    let access_token = api.keys.issue(session)?;
+    let access_token = keyring::issue(&api.keys, session)?;
     api.tokens.get_or_create(&Way { by }).inc();
     let (expires_in, refresh_token) = (ACCESS_S, refresh.text());
     let tokens = Tokens { access_token, token_type: "Bearer", expires_in, refresh_token, role: session.role };

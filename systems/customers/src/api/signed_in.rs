@@ -1,6 +1,6 @@
 //! Who asks: the access token, its session, and what the role allows.
 
-use super::Api;
+use super::{Api, keyring};
 use crate::cache::Key;
 use crate::sessions::{self, Session};
 use crate::users::Role;
@@ -18,7 +18,7 @@ impl FromRequestParts<Api> for SignedIn {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let Bearer(token) = Bearer::from_request_parts(parts, api).await?;
         let over = || Problem::unauthorized("The token is not valid or its session has ended; refresh it or sign in.");
-        let claims = api.keys.verify(&token, &api.pool).await.ok_or_else(over)?;
+        let claims = keyring::verify(&api.keys, &token).await.ok_or_else(over)?;
         let key = Key::Session(claims.sid);
         if let Some(session) = api.cache.get(key).await {
             return Ok(Self(session));

@@ -1,17 +1,17 @@
 //! Users: who may see customers, and what they may do.
 
 use super::Api;
-use super::precondition::{IfMatch, header_of};
 use super::sessions::forget;
 use super::signed_in::{Admin, SignedIn};
 use crate::audit::{self, Event};
-use crate::lockout;
 use crate::users::{self, Change, Role, User};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::{Json, Path, Query};
+use plimsoll_kit::lockout;
+use plimsoll_kit::precondition::{IfMatch, header_of};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};

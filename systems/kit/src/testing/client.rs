@@ -105,6 +105,11 @@ impl<'a> More<'a> {
         Self { headers: vec![("content-type", "application/json")], body: body.to_string() }
     }
 
+    /// A body that is text, of no kind yet.
+    pub fn text(body: &str) -> Self {
+        Self { headers: Vec::new(), body: body.to_owned() }
+    }
+
     /// The fields of a form.
     pub fn form(fields: &[(&str, &str)]) -> Self {
         let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b' ');

@@ -1,23 +1,23 @@
 //! Entity tags: `"7"` is version 7. Who changes something says in `If-Match` which version was seen (RFC 9110 §13).
 
+use crate::Problem;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use plimsoll_kit::Problem;
 
 /// The tag of a version.
-pub(super) fn tag(version: i64) -> String {
+pub fn tag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
 /// The header that carries it.
-pub(super) fn header_of(version: i64) -> [(HeaderName, String); 1] {
+pub fn header_of(version: i64) -> [(HeaderName, String); 1] {
     [(header::ETAG, tag(version))]
 }
 
 /// `If-Match`; without it a request is refused with 428.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct IfMatch(Vec<String>);
+pub struct IfMatch(Vec<String>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
@@ -37,7 +37,7 @@ impl IfMatch {
     ///
     /// # Errors
     /// 412, with the version that is there now.
-    pub(super) fn check(&self, version: i64) -> Result<(), Problem> {
+    pub fn check(&self, version: i64) -> Result<(), Problem> {
         // A weak tag never matches here (RFC 9110 §13.1.1).
         if self.0.iter().any(|given| given == "*" || *given == tag(version)) {
             return Ok(());
@@ -53,7 +53,7 @@ impl IfMatch {
 }
 
 /// Does the client have this version already (`If-None-Match`, compared weakly)?
-pub(super) fn is_known(headers: &HeaderMap, version: i64) -> bool {
+pub fn is_known(headers: &HeaderMap, version: i64) -> bool {
     let given = tags(headers, &header::IF_NONE_MATCH);
     given.iter().any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag(version))
 }

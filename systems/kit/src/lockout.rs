@@ -1,6 +1,6 @@
 //! Five wrong passwords in a row lock a name out for fifteen minutes.
 //!
-//! Counted by name, whether or not such a user exists, so that the answer tells nothing; in PostgreSQL, since the cache
+//! The table `sign_in_failures` is made by a service's own first migration. Counted by name, whether or not such a user exists, so that the answer tells nothing; in PostgreSQL, since the cache
 //! may be away. Overshoot: a guess is counted after it was verified, and looked for when its turn to be verified comes, so
 //! at most one more guess for each hashing thread can slip through. Whoever signs in rightly many times at once is not
 //! taken for a guesser.
