@@ -12,6 +12,9 @@ pub mod files;
 pub mod gateway;
 pub mod limit;
 pub mod links;
+pub mod mail;
+pub mod notification;
+pub mod outbox;
 pub mod people;
 pub mod projects;
 pub mod search;
@@ -21,6 +24,7 @@ pub mod store;
 pub mod task;
 pub mod tasks;
 pub mod user;
+pub mod webhook;
 
 use sqlx::migrate::Migrator;
 

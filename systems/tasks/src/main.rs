@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use tasks::{auth, gateway, seed, task, user};
+use tasks::{auth, gateway, notification, seed, task, user};
 
 /// A task manager; settings come from the environment.
 #[derive(Parser)]
@@ -22,6 +22,8 @@ enum Role {
     User,
     /// Serve projects, tasks and attachments (PORT, TASKS_URL, TOKEN_SECRET, FILES_DIR).
     Task,
+    /// Tell people by mail and another program by webhook what became theirs and what is due (PORT, TASKS_URL, SMTP_ADDRESS, MAIL_FROM).
+    Notification,
     /// Bring the schema up to date (TASKS_URL).
     Migrate,
     /// Create people who can sign in (TASKS_URL).
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Role::Auth => plimsoll_kit::run("tasks-auth", auth::serve),
         Role::User => plimsoll_kit::run("tasks-user", user::serve),
         Role::Task => plimsoll_kit::run("tasks-task", task::serve),
+        Role::Notification => plimsoll_kit::run("tasks-notification", notification::serve),
         Role::Migrate => plimsoll_kit::run("tasks-migrate", seed::migrate),
         Role::Seed(wanted) => plimsoll_kit::run("tasks-seed", || async move { seed::seed(&wanted).await }),
     }

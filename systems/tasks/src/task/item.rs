@@ -2,9 +2,9 @@
 
 use super::project::none as no_project;
 use crate::access::{Access, SignedIn};
-use crate::projects;
 use crate::search::{self, Filter, Page, SearchError};
 use crate::tasks::{self, Draft, Status, Task};
+use crate::{outbox, projects};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
@@ -93,6 +93,7 @@ pub(super) async fn create(
     projects::of(&mut transaction, project, session.user).await?.ok_or_else(no_project)?;
     assignable(&mut transaction, project, draft.assignee).await?;
     let task = tasks::create(&mut transaction, project, &draft, session.user).await?;
+    tell(&mut transaction, &task, session.user).await?;
     if let Some(claim) = &claim {
         claim.remember(&mut transaction, &Answered { status: 201, body: json!(task) }).await?;
     }
@@ -106,6 +107,14 @@ async fn assignable(transaction: &mut PgConnection, project: Uuid, assignee: Opt
         Some(assignee) if !projects::has(transaction, project, assignee).await? => {
             Err(unfit("assignee is no member of the project."))
         }
+        _ => Ok(()),
+    }
+}
+
+/// Whoever has a task now is told, unless they took it themselves.
+async fn tell(transaction: &mut PgConnection, task: &Task, by: Uuid) -> Result<(), Problem> {
+    match task.draft.assignee {
+        Some(assignee) if assignee != by => Ok(outbox::assigned(transaction, task.id, task.version, assignee).await?),
         _ => Ok(()),
     }
 }
@@ -149,6 +158,9 @@ pub(super) async fn amend(
         assignable(&mut transaction, before.project, draft.assignee).await?;
     }
     let task = tasks::replace(&mut transaction, id, &draft).await?;
+    if draft.assignee != before.draft.assignee {
+        tell(&mut transaction, &task, session.user).await?;
+    }
     transaction.commit().await?;
     Ok(answer(StatusCode::OK, &task))
 }

@@ -7,6 +7,8 @@
 
 mod attachments;
 mod limits;
+mod listeners;
+mod notifications;
 mod sessions;
 mod tasks;
 mod users;

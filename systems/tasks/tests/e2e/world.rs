@@ -1,5 +1,6 @@
 //! Stores and services of one test, put together.
 
+use crate::listeners::Relay;
 use http::Method;
 use plimsoll_kit::testing::client::{Client, More, Reply};
 use plimsoll_kit::testing::process::{Process, command, run};
@@ -64,6 +65,21 @@ impl World {
         let mut command = role(&self.postgres, &self.redis);
         command.args(words);
         command
+    }
+
+    /// Starts a notification service that hands its mail to this relay, and answers which of the services it is.
+    pub(crate) fn notify(&mut self, relay: &Relay, more: &[(&str, &str)]) -> usize {
+        let address = relay.address();
+        let own = [("SMTP_ADDRESS", address.as_str()), ("MAIL_FROM", "tasks@example.com"), ("NOTIFY_POLL_MS", "50")];
+        let patient = [("NOTIFY_RETRY_MS", "50"), ("SMTP_ANSWER_MS", "60000"), ("WEBHOOK_ANSWER_MS", "60000")];
+        let (process, _) = serve("notification", &self.postgres, &self.redis, &[&own, &patient, more].concat());
+        self.services.push(process);
+        self.services.len() - 1
+    }
+
+    /// Kills a service.
+    pub(crate) fn kill(&mut self, which: usize) {
+        self.services[which].kill();
     }
 
     /// Where files lie.
