@@ -8,7 +8,7 @@
 pub(crate) mod above;
 mod find;
 
-use crate::proc;
+use crate::{proc, raw};
 use plimsoll_wire::keeper::Limits;
 use std::{
     collections::BTreeSet,
@@ -60,6 +60,17 @@ impl Hierarchies {
 
     fn folders(&self) -> BTreeSet<&PathBuf> {
         [&self.memory, &self.cpu, &self.accounting, &self.pids].into_iter().flatten().collect()
+    }
+
+    /// Makes moves between groups quick for the next few milliseconds, by one that changes nothing, aside.
+    ///
+    /// A process that enters a group takes a lock of the kernel's for all of them (`cgroup_threadgroup_rwsem`), and the first
+    /// to take it for a while waits until each processor has noticed (12 ms here); those right after it don't. Without this
+    /// the first service of a system would wait that long before its program is executed.
+    pub(crate) fn expect_moves(&self) {
+        let Some(folder) = self.folders().into_iter().next() else { return };
+        let Ok(door) = OpenOptions::new().write(true).open(folder.join("cgroup.procs")) else { return };
+        raw::enter_aside(&door);
     }
 
     /// Makes a group with these limits; also which limits it can't enforce, by the names of [`Limits`]' fields.

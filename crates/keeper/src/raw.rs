@@ -1,10 +1,14 @@
-//! The few system calls that have no safe wrapper: signals as a descriptor, and reaping with resource usage.
+//! The few system calls that have no safe wrapper: signals as a descriptor, reaping with resource usage, a child that runs
+//! no program.
 //!
 //! Invariant: nothing here keeps a pointer beyond the call that it is made for.
-#![expect(unsafe_code, reason = "signalfd, sigprocmask, waitid and wait4 have no safe wrapper that tells what we need")]
+#![expect(
+    unsafe_code,
+    reason = "signalfd, sigprocmask, fork, waitid and wait4 have no safe wrapper that tells what we need"
+)]
 
-use rustix::fd::{AsFd, FromRawFd, OwnedFd};
-use std::{io, mem};
+use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::{fs::File, io, mem};
 
 /// Signals that the keeper takes from its descriptor; none of them interrupts it.
 const TAKEN: [i32; 5] = [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
@@ -56,6 +60,19 @@ pub(crate) fn taken(signals: impl AsFd) -> Vec<i32> {
         }
     }
     told
+}
+
+/// Lets a child that does nothing else write itself into this `cgroup.procs`, and end. It is reaped as any stranger is.
+///
+/// Only for a process with one thread: nobody holds a lock that the child could need.
+pub(crate) fn enter_aside(door: &File) {
+    // SAFETY: the child makes two system calls, on a descriptor that it has a copy of, and never returns.
+    unsafe {
+        if libc::fork() == 0 {
+            libc::write(door.as_raw_fd(), c"0".as_ptr().cast(), 1);
+            libc::_exit(0);
+        }
+    }
 }
 
 /// A child that has ended and is not reaped yet, whichever; `None` if there is none now.

@@ -54,7 +54,9 @@ pub(crate) fn is_name(name: &str) -> bool {
 pub(crate) fn start(spawn: &Spawn, streams: &Streams<'_>, ground: &Ground<'_>) -> Result<Started, Refusal> {
     let paths = candidates(spawn);
     let name = format!("{}-{}", spawn.id, unique());
-    let (mut group, mut unenforced) = ground.hierarchies.create(&name, &spawn.limits);
+    // Plimsoll's own processes have no limits and no children to lose, and wait for no lock of the kernel's.
+    let (mut group, mut unenforced) =
+        if is_own(spawn) { (None, Vec::new()) } else { ground.hierarchies.create(&name, &spawn.limits) };
     let (folders, doors): (Vec<PathBuf>, Vec<OwnedFd>) = group
         .as_ref()
         .map(Group::doors)
@@ -94,6 +96,11 @@ pub(crate) fn start(spawn: &Spawn, streams: &Streams<'_>, ground: &Ground<'_>) -
     Ok(Started { process, pidfd: launched.pidfd, group })
 }
 
+/// Whether it is one of Plimsoll's own: an engine or a gateway.
+fn is_own(spawn: &Spawn) -> bool {
+    spawn.respawn && spawn.channel
+}
+
 /// Microseconds since the Unix epoch.
 pub(crate) fn micros_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -126,7 +133,7 @@ fn candidates(spawn: &Spawn) -> Vec<PathBuf> {
     if spawn.program.contains('/') {
         let named = PathBuf::from(&spawn.program);
         // One of Plimsoll's own processes: if its file is gone, our own is as good, which the kernel still has.
-        let own = (spawn.respawn && spawn.channel).then(|| PathBuf::from("/proc/self/exe"));
+        let own = is_own(spawn).then(|| PathBuf::from("/proc/self/exe"));
         return std::iter::once(named).chain(own).collect();
     }
     let path =

@@ -73,6 +73,8 @@ pub(crate) fn prepare(options: &Options) -> Result<Foundation, StartError> {
     settle_down()?;
     let cookie = cookie(&place.state).map_err(act("look at the state directory"))?;
     let hierarchies = Hierarchies::find(&cookie);
+    let signals = raw::signals().map_err(act("take signals"))?;
+    hierarchies.expect_moves();
     Ok(Foundation {
         program: options.program.clone(),
         caps: options.log_caps,
@@ -81,7 +83,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Foundation, StartError> {
         hierarchies,
         cookie,
         lock,
-        signals: raw::signals().map_err(act("take signals"))?,
+        signals,
         listener: Channel::listen(&place.keeper_socket()).map_err(act("listen for the engine"))?,
         place,
     })

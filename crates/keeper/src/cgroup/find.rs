@@ -28,8 +28,11 @@ pub(super) fn hierarchies(own: &str) -> Hierarchies {
         let path = membership(&memberships, controller)?;
         candidates(mount, path, own).into_iter().find_map(|base| {
             let folder = make(&base.join(own))?;
-            // Leaves a group of this system that we may have been started in.
-            let _ = write(&base, "cgroup.procs", "0");
+            // Leaves a group of this system that we may have been started in. Only then: the first move after a while
+            // waits for the kernel.
+            if path.split('/').any(|part| part == own) {
+                let _ = write(&base, "cgroup.procs", "0");
+            }
             Some(folder)
         })
     };
