@@ -32,11 +32,7 @@ pub struct Replica {
 /// The hosts of a system's ingress, with the longest paths first.
 #[must_use]
 pub fn hosts(system: &System) -> Vec<Host> {
-    let path = |(prefix, service): (&String, &String)| Path {
-        prefix: prefix.clone(),
-        service: service.clone(),
-        rate_limit: None,
-    };
+    let path = |(prefix, service): (&String, &String)| Path { prefix: prefix.clone(), service: service.clone() };
     let host = |(name, host): (&String, &plimsoll_model::system::IngressHost)| {
         let mut paths: Vec<Path> = host.paths.iter().map(path).collect();
         paths.sort_by(|one, other| {

@@ -82,8 +82,7 @@ fn table(backends: &[String]) -> RouteTable {
         resilience: Resilience::default(),
         canary: None,
     };
-    let paths =
-        ["/", "/api", "/static"].map(|prefix| Path { prefix: prefix.into(), service: "web".into(), rate_limit: None });
+    let paths = ["/", "/api", "/static"].map(|prefix| Path { prefix: prefix.into(), service: "web".into() });
     RouteTable {
         edition: 1,
         listeners: vec![Listener { name: "ingress".into(), entry: Entry::Ingress { tls: None } }],

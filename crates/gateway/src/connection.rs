@@ -29,8 +29,6 @@ pub(crate) const TICK_MS: u64 = 250;
 const IDLE_TICKS: u32 = 75 * 4;
 /// Whoever is told that it is too slow is closed at the latest so much later.
 const LATE_TICKS: u32 = 2 * 4;
-/// The rate that a client has to keep to while it sends a body: what a modem can.
-const BYTES_PER_SECOND: u64 = 240;
 
 thread_local! {
     static TICK: Cell<u32> = const { Cell::new(0) };
@@ -276,7 +274,7 @@ pub(crate) fn sweep(settings: &Settings) {
     let now = TICK.get().wrapping_add(1);
     TICK.set(now);
     let head_ticks = u32::try_from(settings.head_ms / TICK_MS).unwrap_or(u32::MAX);
-    let body = upload::Policy { grace: Millis(settings.body_grace_ms), bytes_per_second: BYTES_PER_SECOND };
+    let body = settings.upload();
     OPEN.with_borrow(|open| open.values().for_each(|watch| watch.sweep(now, head_ticks, &body)));
 }
 

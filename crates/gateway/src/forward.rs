@@ -21,6 +21,14 @@ use http::StatusCode;
 use std::{sync::Arc, time::Instant};
 use tokio::time;
 
+/// Bodies of idempotent requests up to this are read first, so that they can be sent again. In bytes.
+pub(crate) const REPEATABLE_MAX: u64 = 64 * 1024;
+
+/// Whether doing it twice is as doing it once: RFC 9110 §9.2.2. TRACE is not served.
+pub(crate) fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
+}
+
 /// A request that is to be carried to a replica.
 pub(crate) trait Errand: Send {
     /// What comes back.

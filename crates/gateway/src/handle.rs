@@ -5,7 +5,7 @@ use crate::{
     answer::Answer,
     belonging::{self, Belonging},
     connection::Connection,
-    forward::{self, Answered},
+    forward::{self, Answered, problem_of_client},
     head,
     outgoing::Outgoing,
     payload::Payload,
@@ -13,11 +13,11 @@ use crate::{
     rate,
     table::{Backend, Entrance, Route, Table},
     trace,
-    upstream::Answering,
+    upstream::{Answering, Failure},
     visit::Visit,
 };
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri,
     header::{CONNECTION, COOKIE, SET_COOKIE},
 };
 use hyper::body::{Body, Incoming};
@@ -111,9 +111,12 @@ async fn respond(
     let mut outgoing = outgoing(visit, request, &backend, ingress);
     if outgoing.idempotent && outgoing.payload.is_small() {
         // Read first, so that it can be sent again.
-        let broken = |_| Problem::bad_request("body", "the request's body was not whole");
+        let refused = |failure| match failure {
+            Failure::Slow => problem_of_client(&failure),
+            _ => Problem::bad_request("body", "the request's body was not whole"),
+        };
         let payload = mem::replace(&mut outgoing.payload, Payload::Empty);
-        outgoing.payload = Box::pin(payload.read_whole()).await.map_err(broken)?;
+        outgoing.payload = Box::pin(payload.read_whole()).await.map_err(refused)?;
     }
     forward::forward(visit, backend, &mut outgoing, &belonging).await
 }
@@ -201,9 +204,12 @@ fn outgoing(visit: &mut Visit, request: Request<Incoming>, backend: &Backend, in
     let (mut head, body) = request.into_parts();
     head::prepare(&mut head.headers, &head.uri, &visit.connection, ingress);
     visit.request_id = trace::mark(&mut head.headers);
-    let idempotent = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
-    let payload =
-        if body.is_end_stream() { Payload::Empty } else { Payload::stream(body, backend.limits.body_bytes_max) };
+    let idempotent = forward::is_idempotent(head.method.as_str());
+    let payload = if body.is_end_stream() {
+        Payload::Empty
+    } else {
+        Payload::stream(body, backend.limits.body_bytes_max, visit.connection.shared.settings.upload())
+    };
     Outgoing { method: head.method, uri: origin_form(head.uri), headers: head.headers, payload, idempotent }
 }
 

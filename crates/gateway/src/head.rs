@@ -6,7 +6,11 @@
 //!
 //! Invariant: no header that a client sent about who it is (`x-forwarded-*`, `forwarded`, `x-real-ip`) passes the ingress.
 
-use crate::{connection::Connection, problem::Problem};
+use crate::{
+    connection::Connection,
+    http1::field::{self, Kind},
+    problem::Problem,
+};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING},
@@ -33,25 +37,14 @@ const HOP_BY_HOP: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// What a client from outside can't say of itself or of its request, and `expect`, which is the gateway's to answer.
-const CLAIMS: [&str; 10] = [
-    "expect",
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-server",
-    "x-real-ip",
-    crate::mirror::MARK,
-];
-
 /// Refuses what no replica shall see; the host (without port) for which the request is.
 pub(crate) fn check<B>(request: &Request<B>) -> Result<&str, Problem> {
     let path = request.uri().path_and_query().map_or("", |path| path.as_str());
     check_target(request.method().as_str(), path)?;
     check_framing(request.headers())?;
+    for name in request.headers().keys().filter(|name| name.as_str().contains('_')) {
+        field::refuse_twin(field::kind(name.as_str()), name.as_str())?;
+    }
     host(request)
 }
 
@@ -141,7 +134,8 @@ pub(crate) fn prepare(headers: &mut HeaderMap, uri: &Uri, connection: &Connectio
         headers.remove(EXPECT);
         return;
     }
-    remove_all(headers, |name| CLAIMS.contains(&name.as_str()));
+    // `expect` is the gateway's to answer.
+    remove_all(headers, |name| matches!(field::kind(name.as_str()), Kind::Claim | Kind::Expect));
     headers.insert(&FORWARDED_FOR, connection.peer_value.clone());
     headers.insert(&FORWARDED_PROTO, HeaderValue::from_static(if connection.secure { "https" } else { "http" }));
     if let Some(host) = headers.get(HOST).cloned() {

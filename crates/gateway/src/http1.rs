@@ -16,7 +16,7 @@ mod connection;
 mod date;
 mod delivery;
 mod exchange;
-mod field;
+pub(crate) mod field;
 mod link;
 mod prepare;
 mod pump;

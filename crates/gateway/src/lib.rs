@@ -31,6 +31,7 @@ mod keeper;
 mod live;
 mod mirror;
 mod outgoing;
+mod pace;
 mod payload;
 mod problem;
 mod rate;

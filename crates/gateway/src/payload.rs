@@ -1,9 +1,11 @@
 //! The body of a request on its way to a replica: nothing, the whole of it (so that it can be sent again), or a stream with a
 //! limit.
 
+use crate::{forward::REPEATABLE_MAX, pace::Pace, upstream::Failure};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use plimsoll_control::route::upload;
 use std::{
     io,
     pin::Pin,
@@ -13,9 +15,6 @@ use std::{
     },
     task::{Context, Poll, ready},
 };
-
-/// Bodies of idempotent requests up to this are read first, so that they can be sent again.
-const REPEATABLE_MAX: u64 = 64 * 1024;
 
 /// A request's body.
 #[derive(Debug)]
@@ -33,6 +32,7 @@ pub(crate) enum Payload {
 pub(crate) struct Stream {
     body: Incoming,
     left: u64,
+    pace: Pace,
     meter: Arc<Meter>,
 }
 
@@ -43,14 +43,16 @@ pub(crate) struct Meter {
     pub(crate) over: AtomicBool,
     /// The client did not send all of it.
     pub(crate) broken: AtomicBool,
+    /// It came too slowly.
+    pub(crate) slow: AtomicBool,
     /// All of it came.
     pub(crate) ended: AtomicBool,
 }
 
 impl Payload {
-    /// A stream of at most `bytes_max` bytes.
-    pub(crate) fn stream(body: Incoming, bytes_max: u64) -> Self {
-        Self::Stream(Stream { body, left: bytes_max, meter: Arc::default() })
+    /// A stream of at most `bytes_max` bytes, whose client keeps to that pace.
+    pub(crate) fn stream(body: Incoming, bytes_max: u64, pace: upload::Policy) -> Self {
+        Self::Stream(Stream { body, left: bytes_max, pace: Pace::new(pace), meter: Arc::default() })
     }
 
     pub(crate) fn meter(&self) -> Option<Arc<Meter>> {
@@ -68,11 +70,23 @@ impl Payload {
     /// Reads all of it, so that it can be sent more than once.
     ///
     /// # Errors
-    /// The client did not send all of it.
-    pub(crate) async fn read_whole(self) -> Result<Self, hyper::Error> {
-        match self {
-            Self::Stream(stream) => Ok(Self::Whole(Some(stream.body.collect().await?.to_bytes()))),
-            other => Ok(other),
+    /// The client did not send all of it, or too slowly.
+    pub(crate) async fn read_whole(self) -> Result<Self, Failure> {
+        let Some(meter) = self.meter() else { return Ok(self) };
+        match self.collect().await {
+            Ok(whole) => Ok(Self::Whole(Some(whole.to_bytes()))),
+            Err(_) => Err(meter.failure().unwrap_or(Failure::Body)),
+        }
+    }
+}
+
+impl Meter {
+    /// Why the stream broke off, if it did.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        match () {
+            () if self.slow.load(Relaxed) => Some(Failure::Slow),
+            () if self.over.load(Relaxed) || self.broken.load(Relaxed) => Some(Failure::Body),
+            () => None,
         }
     }
 }
@@ -116,7 +130,12 @@ impl Body for Payload {
 
 impl Stream {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            ready!(self.pace.poll_late(context));
+            self.meter.slow.store(true, Relaxed);
+            return Poll::Ready(Some(Err(io::Error::other("the body comes too slowly"))));
+        };
+        match frame {
             None => {
                 self.meter.ended.store(true, Relaxed);
                 Poll::Ready(None)
@@ -128,6 +147,7 @@ impl Stream {
                     return Poll::Ready(Some(Err(io::Error::other("the body is longer than allowed"))));
                 };
                 self.left = left;
+                self.pace.came(length);
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {

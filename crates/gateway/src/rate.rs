@@ -1,7 +1,7 @@
 //! Rate limits: which clients are counted together, and their memories. The decision is `control::route::limit`.
 //!
 //! Invariant: a limit remembers at most [`CLIENTS_MAX`] clients at once; beyond it, those with a full bucket are forgotten
-//! first, and then whoever comes is counted together.
+//! first, and then whoever comes is counted together (one more entry for each limit and shard).
 
 use plimsoll_control::route::limit::{self, Memory, Verdict};
 use plimsoll_model::{

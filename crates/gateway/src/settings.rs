@@ -1,11 +1,15 @@
 //! What can be set from outside, by environment variables: everything else is in the route table.
 
+use plimsoll_control::route::upload;
+use plimsoll_model::Millis;
 use std::{env, num::NonZero, thread::available_parallelism};
 
 /// More workers than this gain nothing on the machines that we know.
 const WORKERS_MAX: usize = 4;
 /// Descriptors that are kept for the keeper, the listeners, pidfds, figures and logs.
 const RESERVED_FILES: u64 = 48;
+/// The rate that a client has to keep to while it sends a body: what a modem can.
+const BYTES_PER_SECOND: u64 = 240;
 
 /// Checked settings.
 #[derive(Debug, Clone)]
@@ -40,6 +44,11 @@ impl Settings {
             head_ms: number("PLIMSOLL_HEAD_TIMEOUT_MS").map_or(10_000, |ms: u64| ms.max(100)),
             body_grace_ms: number("PLIMSOLL_BODY_GRACE_MS").unwrap_or(10_000),
         }
+    }
+
+    /// What a client has to keep to while it sends the body of a request.
+    pub(crate) fn upload(&self) -> upload::Policy {
+        upload::Policy { grace: Millis(self.body_grace_ms), bytes_per_second: BYTES_PER_SECOND }
     }
 }
 

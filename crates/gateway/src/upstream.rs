@@ -160,7 +160,7 @@ pub(crate) async fn exchange(
             if meter.as_ref().is_none_or(|meter| meter.ended.load(Relaxed)) {
                 return Poll::Ready(Err(Failure::TimedOut.into()));
             }
-            // The client is still sending; whether it stalls is watched elsewhere.
+            // The client is still sending; whether it stalls, the body itself watches.
             sleep.as_mut().reset(time::Instant::now() + patience.answer);
         }
         Poll::Pending
@@ -217,8 +217,8 @@ pub(crate) async fn exchange_http2(
 }
 
 fn failure_of(error: hyper::Error, meter: Option<&Meter>) -> Failure {
-    if meter.is_some_and(|meter| meter.over.load(Relaxed) || meter.broken.load(Relaxed)) {
-        Failure::Body
+    if let Some(failure) = meter.and_then(Meter::failure) {
+        failure
     } else if error.is_parse() {
         Failure::Nonsense(error.to_string())
     } else {

@@ -94,8 +94,6 @@ pub struct Path {
     pub prefix: String,
     /// The service that answers.
     pub service: String,
-    /// A limit of this path alone, beside the host's.
-    pub rate_limit: Option<RateLimit>,
 }
 
 /// A token bucket: GCRA with a burst of `requests`.

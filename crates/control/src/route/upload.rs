@@ -25,11 +25,17 @@ pub struct Seen {
     pub bytes: u64,
 }
 
+/// How long it may be waited for a body of which so many bytes came, altogether.
+#[must_use]
+pub fn patience(policy: &Policy, bytes: u64) -> Millis {
+    let earned = bytes.saturating_mul(1000) / policy.bytes_per_second.max(1);
+    Millis(policy.grace.0.saturating_add(earned))
+}
+
 /// Whether the request is given up.
 #[must_use]
 pub fn is_too_slow(policy: &Policy, seen: &Seen) -> bool {
-    let earned = seen.bytes.saturating_mul(1000) / policy.bytes_per_second.max(1);
-    seen.waited.0 > policy.grace.0.saturating_add(earned)
+    seen.waited > patience(policy, seen.bytes)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{
     request,
 };
 use crate::{
-    forward::Errand,
+    forward::{Errand, REPEATABLE_MAX},
     outgoing::Outgoing,
     table::{Backend, Endpoint},
     upstream::{Failure, Patience},
@@ -24,9 +24,6 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::Instant,
 };
-
-/// Bodies of idempotent requests up to this are read first, so that they can be sent again.
-const REPEATABLE_MAX: u64 = 64 * 1024;
 
 /// A request that is to be carried to a replica, and its body as it comes from the client.
 pub(super) struct Delivery<'c, S> {

@@ -1,5 +1,6 @@
 //! Header fields that the gateway looks at, told apart by name.
 
+use crate::problem::Problem;
 use std::mem::MaybeUninit;
 
 /// Header fields of a message, at most.
@@ -10,7 +11,7 @@ pub(super) type Fields<'b> = [MaybeUninit<httparse::Header<'b>>; FIELDS_MAX];
 
 /// What a field is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Connection,
     ContentLength,
     Cookie,
@@ -31,7 +32,7 @@ pub(super) enum Kind {
 }
 
 /// The kind of the field with that name. `_` counts as `-`: many servers behind gateways don't tell them apart.
-pub(super) fn kind(name: &str) -> Kind {
+pub(crate) fn kind(name: &str) -> Kind {
     let known: &[(&str, Kind)] = match name.len() {
         2 => &[("te", Kind::Te)],
         4 => &[("host", Kind::Host), ("date", Kind::Date)],
@@ -58,6 +59,14 @@ pub(super) fn kind(name: &str) -> Kind {
         _ => return Kind::Other,
     };
     known.iter().find(|(known, _)| is_same(name, known)).map_or(Kind::Other, |(_, kind)| *kind)
+}
+
+/// Refuses a field whose name some servers take for one that says how long a message is.
+pub(crate) fn refuse_twin(kind: Kind, name: &str) -> Result<(), Problem> {
+    if matches!(kind, Kind::Host | Kind::ContentLength | Kind::TransferEncoding | Kind::Connection) {
+        return Err(Problem::bad_request("field", format!("`{name}` could be taken for another field")));
+    }
+    Ok(())
 }
 
 fn is_same(name: &str, known: &str) -> bool {

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     belonging::{Belonging, Head},
     connection::Connection,
+    forward,
     handle::{Told, check_limits, find_route},
     head,
     problem::Problem,
@@ -124,7 +125,7 @@ pub(super) fn prepare(head: &[u8], connection: &Arc<Connection>) -> Plan {
     visit.request_id = asked.write(&mut out, connection, ingress);
     write_framing(&mut out, &asked);
     let belonging = Belonging::of(&backend, &asked, connection.secure);
-    let idempotent = matches!(asked.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE");
+    let idempotent = forward::is_idempotent(asked.method);
     Plan::Serve(Box::new(Prepared { visit, backend, head: out, wish, belonging, told, idempotent }))
 }
 

@@ -105,7 +105,7 @@ impl<'b> Asked<'_, 'b> {
                 continue;
             }
             if name.contains('_') {
-                refuse_twin(kind, name)?;
+                field::refuse_twin(kind, name)?;
                 continue;
             }
             match kind {
@@ -227,14 +227,6 @@ pub(super) fn outgoing(head: &[u8]) -> Option<Outgoing> {
         headers.append(name, HeaderValue::from_bytes(field.value).ok()?);
     }
     Some(Outgoing::reading(method, uri, headers))
-}
-
-/// Refuses a field whose name some servers take for one that says how long a message is.
-fn refuse_twin(kind: Kind, name: &str) -> Result<(), Problem> {
-    if matches!(kind, Kind::Host | Kind::ContentLength | Kind::TransferEncoding | Kind::Connection) {
-        return Err(Problem::bad_request("field", format!("`{name}` could be taken for another field")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

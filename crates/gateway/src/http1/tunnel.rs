@@ -34,12 +34,15 @@ where
         field::write(&mut reply.head, "upgrade", protocol);
     }
     reply.head.extend_from_slice(b"\r\n");
+    // How long it stays open says nothing of how quick the replica is; in flight it is until then.
+    flight.ended(at);
+    visit.ended = Some(at);
     // Boxed: a connection that is no tunnel does not keep the memory for one.
     if let Ok(sent) = Box::pin(carry(client, link, &reply.head)).await {
         visit.sent = sent;
         visit.complete = true;
     }
-    flight.ended(std::time::Instant::now());
+    drop(flight);
     After::End
 }
 

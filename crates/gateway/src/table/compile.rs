@@ -56,9 +56,6 @@ fn compile_hosts(edition: &RouteTable, services: &BTreeMap<String, Arc<Backend>>
             if let Some(limit) = &host.rate_limit {
                 limits.push((number_of(&host.name, limit), limit.clone()));
             }
-            if let Some(limit) = &path.rate_limit {
-                limits.push((number_of(&name, limit), limit.clone()));
-            }
             let route = Route {
                 live: registry.route(&name),
                 service: path.service.clone(),

@@ -9,9 +9,16 @@ use crate::{
     world::{Start, World, serving_with, times, until},
 };
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response};
 use http_body_util::Full;
-use std::{net::SocketAddr, time::Duration};
+use hyper::body::{Body, Frame};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -95,6 +102,54 @@ async fn bodies_that_come_byte_by_byte_are_cut_and_no_replica_is_blamed() {
         })
         .await;
     assert_eq!(get(address, "/").await.status(), 200);
+}
+
+#[tokio::test]
+async fn bodies_of_http2_that_come_byte_by_byte_are_cut_too() {
+    let backend = Backend::echo("web").await;
+    let (world, address) = serving_with(after("PLIMSOLL_BODY_GRACE_MS", 500), &backend).await;
+    let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .handshake(TokioIo::new(TcpStream::connect(address).await.unwrap()))
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let mut asked = JoinSet::new();
+    // The last one is read whole before it is sent on.
+    for (method, length) in [("POST", 1_000_000), ("PUT", 1_000_000), ("PUT", 1000)] {
+        let mut sender = sender.clone();
+        let request = Request::builder().method(method).uri("http://a/").header("content-length", length);
+        asked.spawn(async move { sender.send_request(request.body(Drip::default()).unwrap()).await.unwrap().status() });
+    }
+    while let Some(status) = asked.join_next().await {
+        assert_eq!(status.unwrap(), 408);
+    }
+    world
+        .told("they were refused", |figures| {
+            let (route, replica) = (&figures.routes["*/"], &figures.replicas["web-1"]);
+            route.statuses.get("4xx") == Some(&3) && replica.errors == 0 && replica.in_flight == 0
+        })
+        .await;
+    assert_eq!(get(address, "/").await.status(), 200);
+    connection.abort();
+}
+
+/// A byte now and then, for ever.
+#[derive(Default)]
+struct Drip(Option<Pin<Box<tokio::time::Sleep>>>);
+
+impl Body for Drip {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(50))));
+        ready!(sleep.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::{backend::Backend, keeper::Keeper};
 use plimsoll_model::{
     ReplicaId, RevisionId,
-    route::{self, Endpoint, Entry, Host, Limits, Listener, Path, Protocol, RateLimit, Resilience, RouteTable},
+    route::{self, Endpoint, Entry, Host, Limits, Listener, Path, Protocol, Resilience, RouteTable},
 };
 use plimsoll_wire::{
     channel::{Channel, Received},
@@ -212,11 +212,7 @@ impl Drop for World {
 
 /// A host with paths and their services.
 pub(crate) fn host(name: &str, paths: &[(&str, &str)]) -> Host {
-    let paths = paths.iter().map(|(prefix, service)| Path {
-        prefix: (*prefix).into(),
-        service: (*service).into(),
-        rate_limit: None::<RateLimit>,
-    });
+    let paths = paths.iter().map(|(prefix, service)| Path { prefix: (*prefix).into(), service: (*service).into() });
     Host { name: name.into(), paths: paths.collect(), rate_limit: None }
 }
 
