@@ -1,6 +1,7 @@
 //! The words of the command line.
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use plimsoll_load::Statuses;
 use std::path::PathBuf;
 
 /// Runs a system from one file, and proves what it promises.
@@ -392,8 +393,8 @@ pub(crate) struct Simulate {
     /// How long is imagined: 30s, 10m, 24h. Default: as the scenario says
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
-    /// Go so many times as fast as the clock, and show it as it goes. Default: as fast as it can
-    #[arg(long, value_name = "TIMES")]
+    /// Go so many times as fast as the clock, and show it as it goes (on standard error). Default: as fast as it can
+    #[arg(long, value_name = "TIMES", value_parser = speed)]
     pub(crate) speed: Option<f64>,
     /// Lay a setting over the file: services.cart.autoscaling.maxReplicas=20
     #[arg(long, value_name = "PATH=VALUE")]
@@ -414,10 +415,15 @@ pub(crate) struct Simulate {
     #[arg(long, conflicts_with = "speed")]
     pub(crate) fluid: bool,
     /// Find the load line: the most people, between two numbers, at which every promise holds, and what breaks first
-    #[arg(long, value_name = "FROM..TO", conflicts_with_all = ["fluid", "speed", "trace", "html"])]
+    #[arg(long, value_name = "FROM..TO", conflicts_with_all = ["fluid", "speed", "trace", "html", "until"])]
     pub(crate) users: Option<String>,
     /// Play so many worlds with faults of chance, one for each seed from --seed on, and check what must always be
-    #[arg(long, value_name = "N", conflicts_with_all = ["users", "fluid", "speed", "trace", "html"])]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with_all = ["users", "fluid", "speed", "trace", "html", "until"]
+    )]
     pub(crate) swarm: Option<u64>,
 }
 
@@ -452,6 +458,15 @@ pub(crate) struct Load {
     /// The body
     #[arg(long, default_value = "")]
     pub(crate) body: String,
+    /// The statuses of a right answer: 200, 2xx, 200-299, and several with commas. Default: 200-399
+    #[arg(long, value_name = "STATUSES", requires = "url")]
+    pub(crate) expect: Option<Statuses>,
+    /// The seed of everything that is drawn at random. Default: from the clock
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Send the file's streams to a production system too
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) allow_production: bool,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -463,4 +478,10 @@ pub(crate) enum Format {
     Text,
     Json,
     Sarif,
+}
+
+/// A speed that time can go at.
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|speed: &f64| *speed > 0.0 && speed.is_finite());
+    speed.ok_or_else(|| "write a number above 0".to_owned())
 }

@@ -2,7 +2,7 @@
 
 use crate::{args::FileArgs, print, project};
 use plimsoll_model::{Service, System};
-use std::{net::TcpListener, path::Path, process::ExitCode};
+use std::{io::ErrorKind, net::TcpListener, path::Path, process::ExitCode};
 
 /// Looks at everything the file needs of the machine.
 pub(crate) fn doctor(args: &FileArgs) -> anyhow::Result<ExitCode> {
@@ -56,11 +56,21 @@ fn program(name: &str, service: &Service, folder: &Path) -> bool {
 fn ports(system: &System) -> usize {
     let mut taken = 0;
     for listen in &system.ingress.listen {
-        let free = listen.port == 0 || TcpListener::bind((listen.address, listen.port)).is_ok();
-        let what =
-            format!("port {} {}", listen.port, if free { "is free" } else { "is taken (by this system, if it is up)" });
-        say(free, &what, (!free).then_some("free it, or change `ingress.listen`"));
-        taken += usize::from(!free);
+        let port = listen.port;
+        let Some(error) = TcpListener::bind((listen.address, port)).err().filter(|_| port != 0) else {
+            say(true, &format!("port {port} is free"), None);
+            continue;
+        };
+        let (what, todo) = match error.kind() {
+            ErrorKind::AddrInUse => ("is taken (by this system, if it is up)".to_owned(), "free it, or change"),
+            ErrorKind::PermissionDenied => (
+                format!("can't be listened at: {error}"),
+                "lower net.ipv4.ip_unprivileged_port_start (sysctl), run as root, or change",
+            ),
+            _ => (format!("can't be listened at on {}: {error}", listen.address), "change"),
+        };
+        say(false, &format!("port {port} {what}"), Some(&format!("{todo} `ingress.listen`")));
+        taken += 1;
     }
     taken
 }

@@ -25,6 +25,19 @@ struct Site {
     file: PathBuf,
 }
 
+impl Site {
+    /// # Errors
+    /// The unit is there, and of another system.
+    fn is_not_of_another(&self, place: &Place) -> anyhow::Result<()> {
+        match fs::read_to_string(&self.file) {
+            Ok(present) if !present.contains(&quoted(&place.state.display().to_string())) => {
+                bail!("{} is the unit of another system; choose a name with --name", self.file.display())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Writes the unit and has systemd enable it. Where there is no systemd, shows the unit and what to do.
 pub(crate) async fn install(at: &At, scope: &Scope) -> anyhow::Result<ExitCode> {
     let place = project::place(at)?;
@@ -48,11 +61,7 @@ pub(crate) async fn install(at: &At, scope: &Scope) -> anyhow::Result<ExitCode> 
         ));
         return Ok(ExitCode::FAILURE);
     }
-    if let Ok(present) = fs::read_to_string(&site.file)
-        && !present.contains(&quoted(&place.state.display().to_string()))
-    {
-        bail!("{} is the unit of another system; choose a name with --name", site.file.display());
-    }
+    site.is_not_of_another(&place)?;
     let folder = site.file.parent().context("a unit has a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     fs::write(&site.file, text).with_context(|| format!("cannot write {}", site.file.display()))?;
@@ -73,11 +82,13 @@ pub(crate) async fn install(at: &At, scope: &Scope) -> anyhow::Result<ExitCode> 
 
 /// Removes the unit. What runs goes on.
 pub(crate) fn uninstall(at: &At, scope: &Scope) -> anyhow::Result<ExitCode> {
-    let site = site(&project::place(at)?, scope)?;
+    let place = project::place(at)?;
+    let site = site(&place, scope)?;
     if !site.file.exists() {
         print::line(&format!("nothing to remove: there is no {}", site.file.display()));
         return Ok(ExitCode::SUCCESS);
     }
+    site.is_not_of_another(&place)?;
     if scope.dry_run {
         print::line(&format!("would disable {} and remove {}", site.unit, site.file.display()));
         return Ok(ExitCode::SUCCESS);

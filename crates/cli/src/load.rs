@@ -3,7 +3,7 @@
 use crate::{args::Load, print, project};
 use anyhow::{Context, bail};
 use plimsoll_load::{Arrivals, Plan, RequestTemplate};
-use plimsoll_prove::{Options, Play};
+use plimsoll_prove::{Options, Play, Session};
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 /// Sends load and prints what came back.
@@ -14,6 +14,7 @@ pub(crate) async fn load(args: Load) -> anyhow::Result<ExitCode> {
     let mut request = RequestTemplate::get(path);
     request.method = args.method.parse().context("that is no method")?;
     request.body.clone_from(&args.body);
+    request.expect = args.expect.clone().unwrap_or_default();
     for header in &args.header {
         let (name, value) =
             header.split_once(':').with_context(|| format!("write a header as `Name: value`, not `{header}`"))?;
@@ -22,6 +23,9 @@ pub(crate) async fn load(args: Load) -> anyhow::Result<ExitCode> {
     let arrivals = Arrivals::Constant { rate_per_s: args.rate };
     let mut plan = Plan::new(target, arrivals, Duration::from_secs(args.duration), vec![request]);
     plan.connections_max = args.connections;
+    let session = Session::begin(args.seed);
+    (plan.seed, plan.first_number) = (session.seed, session.first_number);
+    print::note(&format!("seed {}", session.seed));
     let report = plan.run().await?;
     if args.json {
         print::line(&serde_json::to_string_pretty(&report)?);
@@ -39,7 +43,8 @@ async fn play(args: &Load) -> anyhow::Result<ExitCode> {
     let (client, _) = project::client(&args.at).await?;
     let duration = Duration::from_secs(args.duration);
     let wanted = Play { only: args.stream.clone(), duration, times: args.times };
-    let sent = plimsoll_prove::play(client, Options::default(), &wanted).await?;
+    let options = Options { seed: args.seed, allow_production: args.allow_production, ..Options::default() };
+    let sent = plimsoll_prove::play(client, options, &wanted).await?;
     if args.json {
         let figures = sent.iter().map(|sent| match &sent.outcome {
             Ok(report) => (sent.stream.clone(), serde_json::json!(report)),

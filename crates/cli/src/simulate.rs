@@ -183,7 +183,7 @@ fn play(args: &Simulate, basis: Basis<'_>) -> anyhow::Result<Report> {
         if let Some(file) = &mut trace {
             file.write_all(world.take_trace().as_bytes()).context("cannot write the trace")?;
         }
-        if let Some(speed) = args.speed.filter(|speed| *speed > 0.0) {
+        if let Some(speed) = args.speed {
             show(&world, second);
             thread::sleep(Duration::from_secs_f64((1.0 / speed).min(3600.0)));
         }
@@ -197,5 +197,5 @@ fn show(world: &World, second: u64) {
     let (ended, right) = world.figures().ended();
     let services = world.replicas().into_iter().map(|(name, ready, wanted)| format!("{name} {ready}/{wanted}"));
     let services: Vec<String> = services.collect();
-    print::line(&format!("{second:>6} s  {ended} answered, {} failed  {}", ended - right, services.join("  ")));
+    print::note(&format!("{second:>6} s  {ended} answered, {} failed  {}", ended - right, services.join("  ")));
 }

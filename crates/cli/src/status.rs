@@ -32,7 +32,12 @@ async fn show_changes(at: &At, sizes: bool, json: bool) -> anyhow::Result<()> {
     let (client, _) = project::client(at).await?;
     let mut last = String::new();
     loop {
-        let page = page(&client.status().await?, sizes, json)?;
+        let page = match client.status().await {
+            Ok(now) => page(&now, sizes, json)?,
+            // The engine is being exchanged, or comes back.
+            Err(_) if client.is_there().await => last.clone(),
+            Err(error) => return Err(error.into()),
+        };
         if page != last {
             print::raw(if json { "" } else { "\x1b[2J\x1b[H" });
             print::raw(&page);

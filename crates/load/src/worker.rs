@@ -155,6 +155,10 @@ impl Worker {
     /// Gives a lane its next request, or parks it.
     pub(crate) fn poll_job(&self, parking: &Rc<Parking>, context: &mut Context<'_>) -> Poll<Job> {
         if let Some(job) = self.queue.borrow_mut().pop_front() {
+            // Woken by its connection's end, and not for this job: who is busy is not to be woken for the next one.
+            if parking.parked.replace(false) {
+                self.idle.borrow_mut().retain(|one| !Rc::ptr_eq(one, parking));
+            }
             return Poll::Ready(job);
         }
         let mut waker = parking.waker.borrow_mut();

@@ -143,6 +143,8 @@ pub(crate) struct AvailabilitySeen {
     pub(crate) failed: u64,
     /// Replicas that were killed.
     pub(crate) kills: u32,
+    /// How many were to be.
+    pub(crate) wanted: u32,
     pub(crate) limited: bool,
 }
 
@@ -160,6 +162,9 @@ pub(crate) fn availability(ratio: f64, seen: &AvailabilitySeen) -> Judgement {
     }
     // A whole budget that a failure-free run can't show (100 %) is held by no run at all.
     if seen.asked > 0 && rate <= budget + 1e-12 {
+        if seen.kills < seen.wanted {
+            return measured.fewer_kills(seen.kills, seen.wanted);
+        }
         if bound <= budget * (1.0 + 1e-9) {
             return measured.held();
         }
@@ -185,6 +190,8 @@ pub(crate) fn availability(ratio: f64, seen: &AvailabilitySeen) -> Judgement {
 pub(crate) struct FailoverSeen {
     /// From each kill until the service had as many ready replicas as before; `None`: not in the time waited.
     pub(crate) replaced: Vec<Option<Duration>>,
+    /// How many kills were wanted.
+    pub(crate) wanted: u32,
     /// How long was waited at most.
     pub(crate) waited: Duration,
 }
@@ -201,7 +208,12 @@ pub(crate) fn failover(max: Duration, seen: &FailoverSeen) -> Judgement {
         return measured.broken("a killed replica was not replaced");
     };
     let measured = Measured::new(format!("{} at most", time(longest)), Some(below(longest, max)));
-    if longest <= max { measured.held() } else { measured.broken("a replacement took longer") }
+    let kills = u32::try_from(seen.replaced.len()).unwrap_or(u32::MAX);
+    match () {
+        () if longest > max => measured.broken("a replacement took longer"),
+        () if kills < seen.wanted => measured.fewer_kills(kills, seen.wanted),
+        () => measured.held(),
+    }
 }
 
 /// Figures of a survival experiment.

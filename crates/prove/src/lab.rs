@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::proof::Unproven;
 use crate::prove::Options;
+use crate::session::Session;
 
 /// How often the status is looked at while something is waited for. Times that depend on it are known to this much.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
@@ -31,9 +32,8 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// `first_number` is what `{n}` begins with.
-    pub(crate) fn new(client: Client, system: System, options: Options, (seed, first_number): (u64, u64)) -> Lab {
-        Lab { client, system, options, seed, numbers: AtomicU64::new(first_number) }
+    pub(crate) fn new(client: Client, system: System, options: Options, session: Session) -> Lab {
+        Lab { client, system, options, seed: session.seed, numbers: AtomicU64::new(session.first_number) }
     }
 
     /// The first of `count` request numbers that nobody else of this session gets.

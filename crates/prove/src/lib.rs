@@ -32,6 +32,7 @@ mod prove;
 mod report;
 mod route;
 mod sample;
+mod session;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -43,5 +44,6 @@ pub use proof::{Figure, Proof, Run, Verdict};
 pub use prove::{Options, ProveError, Step, prove};
 pub use report::Report;
 pub use sample::{failure_rate_below, requests_for_percentile, requests_for_rate};
+pub use session::Session;
 pub use table::{Detail, table};
 pub use traffic::{Play, Sent, play};

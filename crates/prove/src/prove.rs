@@ -1,6 +1,6 @@
 //! All promises of a running system, one after the other.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use plimsoll_api::{Client, ClientError};
 use plimsoll_model::System;
@@ -14,6 +14,7 @@ use crate::lab::Lab;
 use crate::proof::{Proof, Shown, Unproven, Verdict};
 use crate::report::Report;
 use crate::sample::percentile_name;
+use crate::session::Session;
 
 /// What to prove, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub enum ProveError {
     #[error("cannot ask the engine")]
     Engine(#[source] ClientError),
     /// It runs in production, and that was not allowed. Allow it, or choose another environment.
-    #[error("{what} is production: `prove` makes load and kills processes there only if that is explicitly allowed")]
+    #[error("{what} is production: load is made and processes are killed there only with `--allow-production`")]
     Production {
         /// What makes it production.
         what: String,
@@ -103,13 +104,12 @@ pub async fn prove(client: Client, options: Options, mut tell: impl FnMut(Step<'
         let known = system.promises.keys().cloned().collect::<Vec<_>>().join(", ");
         return Err(ProveError::NoSuchPromise { name: name.clone(), known });
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seed = options.seed.unwrap_or_else(|| u64::try_from(now.as_micros() & 0xFFFF_FFFF).unwrap_or(0));
+    let session = Session::begin(options.seed);
     let mut promises: Vec<(String, Promise)> = system.promises.clone().into_iter().collect();
     // What only asks comes before what kills, so that nothing is measured on a system that still recovers.
     promises.sort_by_key(|(_, promise)| harm(&promise.kind));
-    let lab = Lab::new(client, system, options, (seed, first_number(now)));
-    let mut report = Report::begin(&lab.system.name, environment, seed);
+    let lab = Lab::new(client, system, options, session);
+    let mut report = Report::begin(&lab.system.name, environment, session.seed);
     for (name, promise) in &promises {
         if !lab.options.only.is_empty() && !lab.options.only.contains(name) {
             continue;
@@ -151,12 +151,6 @@ fn harm(kind: &Kind) -> u8 {
         Kind::Rollback { .. } => 7,
         Kind::RecoveryPoint { .. } | Kind::RecoveryTime { .. } | Kind::Cost { .. } => 8,
     }
-}
-
-/// What `{n}` begins with: a million numbers for each second, so that two sessions never make the same thing twice.
-pub(crate) fn first_number(now: Duration) -> u64 {
-    // Counted from 2026, so that the numbers stay exact in JSON for 250 years.
-    now.as_secs().saturating_sub(1_767_225_600).saturating_mul(1_000_000)
 }
 
 fn production(environment: Option<&str>, observed: &Target, written: &Target) -> Option<String> {

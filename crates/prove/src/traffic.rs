@@ -3,7 +3,7 @@
 //! A stream asks as the promise about its route does (`request:`, signed in first), else with a GET. Not sent are the
 //! course of a day, spikes, retries and traces: how a system bears more is asked with `times`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use plimsoll_api::Client;
@@ -15,6 +15,7 @@ use plimsoll_model::simulation::{self, Traffic};
 use crate::lab::Lab;
 use crate::proof::Unproven;
 use crate::prove::{Options, ProveError};
+use crate::session::Session;
 use crate::visit::{self, Visit};
 
 /// What is sent.
@@ -52,9 +53,8 @@ pub async fn play(client: Client, options: Options, play: &Play) -> Result<Vec<S
         return Err(ProveError::NoTraffic);
     }
     crate::prove::allowed(&client, &system, &options).await?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seed = options.seed.unwrap_or_else(|| u64::try_from(now.as_micros() & 0xFFFF_FFFF).unwrap_or(0));
-    let lab = Lab::new(client, system, options, (seed, crate::prove::first_number(now)));
+    let session = Session::begin(options.seed);
+    let lab = Lab::new(client, system, options, session);
     let wanted = streams.iter().filter(|(name, _)| play.only.is_empty() || play.only.contains(name));
     // All are made ready, signed in, before the first begins.
     let mut ready = Vec::new();

@@ -4,6 +4,8 @@
 //!
 //! Source: xoshiro256++ by Blackman and Vigna, filled by splitmix64.
 
+use plimsoll_control::route::version::mixed;
+
 /// A stream of draws.
 #[derive(Debug, Clone)]
 pub struct Draws([u64; 4]);
@@ -47,15 +49,7 @@ impl Draws {
     }
 }
 
-/// The finisher of splitmix64: every bit of `z` moves every bit of the answer.
-#[must_use]
-pub(crate) fn mixed(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// Both halves of a product, one over the other: cheaper than [`mixed`], for digests of long courses.
+/// Both halves of a product, one over the other: cheaper than `mixed`, for digests of long courses.
 #[inline]
 #[must_use]
 pub(crate) fn folded(one: u64, other: u64) -> u64 {

@@ -5,7 +5,8 @@
 //! million instructions for each of them, given out in turn. The example itself has 200,000 hosts; 20,000 are what is
 //! usually published.
 
-use crate::{draws::mixed, wheel::Wheel};
+use crate::wheel::Wheel;
+use plimsoll_control::route::version::mixed;
 use serde::Serialize;
 
 const HOST_CORES: usize = 16;

@@ -340,8 +340,8 @@ pub(crate) fn routed(system: &System, route: &str) -> Option<(String, Option<Rat
     let all = system.ingress.hosts.values().flat_map(|host| host.paths.iter().map(move |path| (path, host)));
     let ((_, service), host) =
         all.filter(|((prefix, _), _)| fits(prefix)).max_by_key(|((prefix, _), _)| prefix.len())?;
-    let by_header = |limit: &&RateLimit| !matches!(limit.by, LimitBy::Header(_));
-    Some((service.clone(), host.rate_limit.as_ref().filter(by_header).cloned()))
+    let not_by_header = |limit: &&RateLimit| !matches!(limit.by, LimitBy::Header(_));
+    Some((service.clone(), host.rate_limit.as_ref().filter(not_by_header).cloned()))
 }
 
 fn narrow(place: usize) -> u32 {

@@ -20,11 +20,12 @@ pub use observe::{Figures, Outcome, ServiceFigures, SourceFigures};
 
 use crate::{
     checkers::Checkers,
-    draws::{Draws, folded, mixed},
+    draws::{Draws, folded},
     plan::{MS, Plan, SECOND, ns},
     times::TimeTable,
     wheel::Wheel,
 };
+use plimsoll_control::route::version::mixed;
 use plimsoll_model::{Instant, Millis};
 use state::{Call, Node, Replica, Source, Station};
 

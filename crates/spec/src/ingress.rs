@@ -220,6 +220,12 @@ impl Reading<'_, '_> {
                     );
                     continue;
                 }
+                let same = |other: &&String| other.trim_end_matches('/') == entry.key.trim_end_matches('/');
+                if let Some(other) = host.paths.keys().find(same) {
+                    let headline = format!("`{}` and `{other}` are the same path", entry.key);
+                    self.refuse("two-owners", entry.key_at, headline, "keep one of them");
+                    continue;
+                }
                 let Some(service) = self.text(&entry.node) else { continue };
                 self.refer(ReferenceKind::Path, &entry.key, &service, entry.node.at);
                 host.paths.insert(entry.key.clone(), service);
@@ -241,7 +247,13 @@ impl Reading<'_, '_> {
                 .map(|client| if client { LimitBy::Client } else { LimitBy::Everyone }),
             Some(node) => {
                 let by = self.fields(node, &BY, path);
-                by.and_then(|by| by.get("header").and_then(|node| self.some_text(node))).map(LimitBy::Header)
+                by.and_then(|by| {
+                    by.get("header").and_then(|node| {
+                        let name = self.some_text(node)?;
+                        self.header_name(&name, node.at).then_some(name)
+                    })
+                })
+                .map(LimitBy::Header)
             }
         };
         let requests = match fields.get("requests") {

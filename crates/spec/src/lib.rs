@@ -1,6 +1,7 @@
 //! From the text of plimsoll.yaml to a checked System, with diagnostics.
 //!
-//! Invariant: [`check`] is a function of its [`Input`]: it reads no file, clock or environment.
+//! Invariant: [`check`] is a function of its [`Input`]: it reads no file but the time-zone database, no clock and no
+//! environment.
 //! Invariant: no input makes it panic, and its time and memory are bounded ([`source::BYTES_MAX`]).
 //! Invariant: every key of the file has its effect, or stands among the unenforced settings, or is an error.
 

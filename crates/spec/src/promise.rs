@@ -117,7 +117,10 @@ static FAILOVER: Section = Section {
         key("service", Shape::Name, "The service."),
         key("max", Shape::Duration, "From a replica's death until its replacement serves."),
     ],
-    foreign: &[("store", Later("failover of stores comes with their replication"))],
+    foreign: &[(
+        "store",
+        Called("leave it out: that of a store is told by `plimsoll events`, and proved from a later version on"),
+    )],
 };
 
 static SURVIVAL: Section = Section {
@@ -184,6 +187,7 @@ impl Reading<'_, '_> {
                 return None;
             }
         };
+        self.load_has_effect(kind, &fields);
         let node = fields.get(kind)?;
         let line = Some(self.source.line(fields.at(kind)));
         let kind = self.kind(name, kind, node, &fields.path(kind))?;
@@ -285,7 +289,7 @@ impl Reading<'_, '_> {
     fn concurrency(&mut self, name: &str, node: &Node, path: &str) -> Option<Kind> {
         let fields = self.fields(node, &CONCURRENCY, path)?;
         let route = self.route(name, &fields);
-        let users = self.required(&fields, "users", "500").and_then(|node| self.count(node, 1..=1_000_000));
+        let users = self.required(&fields, "users", "500").and_then(|node| self.count(node, 1..=100_000));
         let within = self.required(&fields, "within", "30s").and_then(|node| self.some_duration(node));
         let unhurt = fields.get("unhurt").and_then(|node| {
             let other = self.some_text(node)?;
@@ -347,6 +351,25 @@ impl Reading<'_, '_> {
         match fields.entry("route") {
             Some(_) => self.route(name, fields).map(Some),
             None => Some(None),
+        }
+    }
+
+    /// Warns of keys of `load` that this kind's experiment does not look at.
+    fn load_has_effect(&mut self, kind: &str, fields: &Fields<'_>) {
+        let heeded: &[&str] = match kind {
+            "availability" | "survival" => &["rate", "duration", "connections", "kills"],
+            "failover" => &["rate", "connections", "kills"],
+            "throughput" | "latency" | "autoscale" => &["rate", "duration", "connections"],
+            "releases" | "rollback" => &["rate", "connections"],
+            _ => &[],
+        };
+        let Some(Value::Map(entries)) = fields.get("load").map(|load| &load.value) else { return };
+        for entry in entries {
+            let key = entry.key.as_str();
+            if !heeded.contains(&key) && LOAD.keys.iter().any(|known| known.name == key) {
+                let headline = format!("the experiment of `{kind}` does not look at `{key}`");
+                self.warn("without-effect", entry.key_at, headline, format!("take `{key}` away"));
+            }
         }
     }
 

@@ -129,14 +129,14 @@ pub(crate) fn percent(text: &str) -> Option<Ratio> {
     (unit == "%").then(|| number.exactly(10_000)).flatten().map(Ratio)
 }
 
-/// `100/s`, `6000/m`, `360000/h`: thousandths a second.
+/// `100/s`, `6000/m`, `360000/h`: thousandths a second, rounded up.
 pub(crate) fn rate(text: &str) -> Option<Rate> {
     let (number, unit) = Decimal::leading(text)?;
     let thousandths = number.exactly(1000)?;
     match unit {
         "/s" => Some(Rate(thousandths)),
-        "/m" => Some(Rate(thousandths / 60)),
-        "/h" => Some(Rate(thousandths / 3600)),
+        "/m" => Some(Rate(thousandths.div_ceil(60))),
+        "/h" => Some(Rate(thousandths.div_ceil(3600))),
         _ => None,
     }
 }

@@ -49,7 +49,7 @@ pub(crate) static ROLLOUT: Section = Section {
     ],
     foreign: &[
         ("steps", Called("write `canary: { steps: [5%, 25%], interval: 30m }`")),
-        ("approval", Later("releases come in a later version")),
+        ("approval", Called("leave it out, write a step `pause`, and promote by hand: `plimsoll release promote`")),
         ("experiments", Later("experiments with several versions come in a later version")),
     ],
 };

@@ -51,8 +51,13 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, route: Option<&str>, ratio
     wait_until(&running, duration).await;
     running.stop();
     let report = running.finish().await.map_err(visit::not_run)?;
-    let seen =
-        AvailabilitySeen { asked: report.asked, failed: report.failed, kills, limited: report.generator.limited };
+    let seen = AvailabilitySeen {
+        asked: report.asked,
+        failed: report.failed,
+        kills,
+        wanted: kills_wanted,
+        limited: report.generator.limited,
+    };
     figures.insert(0, requests("requests", &report));
     figures.push(generator(&report));
     let statement = format!(

@@ -21,7 +21,8 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, service: &str, max: Millis
     let mut replaced = Vec::new();
     let mut figures = Vec::new();
     let mut victim = first;
-    for kill in 1..=promise.load.kills.unwrap_or(KILLS) {
+    let wanted = promise.load.kills.unwrap_or(KILLS);
+    for kill in 1..=wanted {
         if kill > 1 {
             match lab.victim(service).await {
                 Ok(next) => victim = next,
@@ -43,7 +44,8 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, service: &str, max: Millis
             break;
         }
     }
-    let judgement = judge::failover(max.as_duration(), &FailoverSeen { replaced, waited: lab.options.patience });
+    let judgement =
+        judge::failover(max.as_duration(), &FailoverSeen { replaced, wanted, waited: lab.options.patience });
     let mut shown =
         Shown { judgement, statement: statement(service), figures, requests: 0, failed: 0, runs: Vec::new() };
     match load {

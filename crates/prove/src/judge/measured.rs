@@ -27,6 +27,12 @@ impl Measured {
         self.judged(Verdict::Unproven, why, todo)
     }
 
+    /// The service was not whole again in time for all kills.
+    pub(super) fn fewer_kills(self, kills: u32, wanted: u32) -> Judgement {
+        let why = format!("{kills} of {wanted} kills: the service was not whole again for more");
+        self.unproven(why, "see why with `plimsoll events` and `plimsoll status`")
+    }
+
     /// A bad figure that may be the generator's own.
     pub(super) fn limited(self) -> Judgement {
         self.unproven(LIMITED, LIMITED_TODO)

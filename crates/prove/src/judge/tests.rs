@@ -153,7 +153,7 @@ mod of_availability {
 
     #[track_caller]
     fn check(failed: u64, asked: u64, kills: u32, want: Verdict) -> Judgement {
-        let got = availability(0.999, &AvailabilitySeen { asked, failed, kills, limited: false });
+        let got = availability(0.999, &AvailabilitySeen { asked, failed, kills, wanted: 3, limited: false });
         assert_eq!(got.verdict, want, "{got:?}");
         got
     }
@@ -180,18 +180,22 @@ mod of_availability {
 
     #[test]
     fn exactly_the_promised_share_is_not_broken() {
-        let tenth = AvailabilitySeen { asked: 3_000, failed: 300, kills: 1, limited: false };
+        let tenth = AvailabilitySeen { asked: 3_000, failed: 300, kills: 1, wanted: 1, limited: false };
         assert_eq!(availability(0.9, &tenth).verdict, Verdict::Unproven, "though it's too close to be sure");
     }
 
     #[test]
-    fn unproven_without_a_kill() {
+    fn unproven_without_all_kills() {
         check(0, 3_000, 0, Verdict::Unproven);
+        let got = check(0, 3_000, 2, Verdict::Unproven);
+        assert!(got.why.starts_with("2 of 3 kills"), "{}", got.why);
+        check(4, 3_000, 2, Verdict::Broken);
     }
 
     #[test]
     fn nothing_can_show_one_hundred_percent() {
-        let whole = |failed| availability(1.0, &AvailabilitySeen { asked: 9_999, failed, kills: 1, limited: false });
+        let whole =
+            |failed| availability(1.0, &AvailabilitySeen { asked: 9_999, failed, kills: 1, wanted: 1, limited: false });
         assert_eq!(whole(0).verdict, Verdict::Unproven);
         assert_eq!(whole(1).verdict, Verdict::Broken);
     }
@@ -203,7 +207,7 @@ mod of_failover {
     #[track_caller]
     fn check(replaced: &[Option<u64>], want: Verdict) {
         let replaced = replaced.iter().map(|one| one.map(ms)).collect();
-        let got = failover(ms(1000), &FailoverSeen { replaced, waited: ms(30_000) });
+        let got = failover(ms(1000), &FailoverSeen { replaced, wanted: 2, waited: ms(30_000) });
         assert_eq!(got.verdict, want, "{got:?}");
     }
 
@@ -217,6 +221,8 @@ mod of_failover {
     fn never_is_broken_and_no_kill_is_unproven() {
         check(&[Some(10), None], Verdict::Broken);
         check(&[], Verdict::Unproven);
+        check(&[Some(10)], Verdict::Unproven);
+        check(&[Some(1001)], Verdict::Broken);
     }
 }
 
