@@ -45,6 +45,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "plimsoll-engine",
             "plimsoll-load",
             "plimsoll-prove",
+            "plimsoll-report",
             "plimsoll-simulate",
         ],
     ),
