@@ -42,7 +42,7 @@ struct Pace {
 }
 
 impl NotificationSettings {
-    /// Reads `PORT`, `TASKS_URL`, `MIGRATE` (default true), what [`Post`] and [`Webhook`] read, `NOTIFY_POLL_MS` (how often
+    /// Reads `PORT`, `TASKS_URL`, `MIGRATE` (default true), what `Post` and `Webhook` read, `NOTIFY_POLL_MS` (how often
     /// it looks; default 1 s), `NOTIFY_LEASE_MS` (how long a replica has for what it took; default 60 s),
     /// `REMIND_EVERY_S` (default 60) and `REMIND_BEFORE_S` (how long before its moment a task is told of; default a day, at
     /// most seven).
