@@ -9,7 +9,6 @@ use plimsoll_journal::{
     flight::{self, Look},
     history::{History, history},
 };
-use plimsoll_model::Instant;
 use plimsoll_wire::place::Place;
 
 /// So many decisions are told about one thing.
@@ -106,15 +105,14 @@ fn last_look(place: &Place, service: &str) -> Option<Explained> {
     if !recorder.is_dir() {
         return None;
     }
-    let saw = |look: &Look| !look.asked.seen.hpa.readings.is_empty() || !look.asked.seen.traffic.samples.is_empty();
     flight::fly(&recorder, None, |look| {
-        if look.service == service && (saw(&look) || last.is_none()) {
+        let Question::Autoscale(asked) = &look.question else { return };
+        let saw = !asked.seen.hpa.readings.is_empty() || !asked.seen.traffic.samples.is_empty();
+        if look.service == service && (saw || last.is_none()) {
             last = Some(look);
         }
     });
-    let Look { service, asked, answer } = last?;
-    let at: Instant = asked.seen.hpa.at;
-    let question = Question::Autoscale(Box::new(asked));
+    let Look { service, at, question, answer } = last?;
     let event = Event {
         number: 0,
         at,

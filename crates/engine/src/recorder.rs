@@ -1,7 +1,10 @@
 //! The flight recorder of this engine. It is opened when there is something to record: opening it waits for the disk
-//! several times, and a system without autoscaling has nothing to record.
+//! several times, and a system that starts, without autoscaling, has nothing to record.
 
-use plimsoll_control::{account::Autoscale, autoscale};
+use plimsoll_control::{
+    account::{Autoscale, Rollout},
+    autoscale, rollout,
+};
 use plimsoll_journal::{JournalError, flight::Flight};
 use std::path::Path;
 
@@ -29,11 +32,33 @@ impl Recorder {
         asked: &Autoscale,
         said: (&autoscale::Decision, &autoscale::Memory),
     ) -> Result<(), JournalError> {
+        self.keep(folder, |flight| flight.look(service, asked, said))
+    }
+
+    /// Keeps one decision about a release, as [`Self::look`].
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub(crate) fn release(
+        &mut self,
+        folder: &Path,
+        service: &str,
+        asked: &Rollout,
+        said: (&rollout::Decision, &rollout::Memory),
+    ) -> Result<(), JournalError> {
+        self.keep(folder, |flight| flight.release(service, asked, said))
+    }
+
+    fn keep(
+        &mut self,
+        folder: &Path,
+        write: impl FnOnce(&mut Flight) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
         let kept = match self {
             Self::Failed => return Ok(()),
-            Self::Open(flight) => flight.look(service, asked, said),
+            Self::Open(flight) => write(flight),
             Self::Unopened => Flight::open(folder).and_then(|mut flight| {
-                let kept = flight.look(service, asked, said);
+                let kept = write(&mut flight);
                 *self = Self::Open(Box::new(flight));
                 kept
             }),

@@ -8,7 +8,6 @@ use crate::{
     flight::{self, Look},
     history,
 };
-use plimsoll_control::account::Question;
 use plimsoll_model::{Instant, System};
 use serde::Serialize;
 use std::{collections::BTreeMap, path::Path};
@@ -110,8 +109,7 @@ impl Replayed {
     }
 
     fn look(&mut self, look: &Look) {
-        let at = look.asked.seen.hpa.at;
-        let question = Question::Autoscale(Box::new(look.asked.clone()));
+        let (at, question) = (look.at, &look.question);
         self.count(Difference {
             subject: look.service.clone(),
             by: question.by().into(),

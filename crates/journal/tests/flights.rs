@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it fails")]
 
 use plimsoll_control::{
-    account::{Autoscale, Question},
+    account::{Autoscale, Question, Rollout},
+    analysis::Counts,
     autoscale::{self, Act, Decision, Memory, Policy, Seen, manual::Manual, seen, traffic},
+    reconcile::{Phase, ReplicaSeen},
+    rollout,
 };
 use plimsoll_journal::{Durability, Journal, decided::Decided, entry::Entry, flight::Flight, replay::replay};
-use plimsoll_model::{Instant, Millis, Service, System, autoscaling::Autoscaling};
+use plimsoll_model::{Instant, Millis, Ratio, ReplicaId, RevisionId, Service, System, autoscaling::Autoscaling};
 use std::path::Path;
 
 /// An autoscaler with a world that follows it, as an engine would ask it.
@@ -128,4 +131,106 @@ fn a_look_that_was_answered_otherwise_is_found() {
     let replayed = replay(dir.path(), &dir.path().join("none"), None);
     assert_eq!((replayed.decisions, replayed.differing), (2, 1), "{decision:?}");
     assert_eq!((replayed.differences[0].number, replayed.differences[0].subject.as_str()), (2, "web"));
+}
+
+/// A canary whose new version fails as often as that, decided about five times a second; how many of these decisions are
+/// kept.
+fn release(dir: &Path, failing: u64) -> u64 {
+    let revision = |name: &str| RevisionId(name.into());
+    let steps = plimsoll_model::rollout::Strategy::Canary {
+        steps: vec![Ratio::percent(20)],
+        interval: Millis::from_secs(5),
+        audience: plimsoll_model::audience::Audience::default(),
+    };
+    let analysis = plimsoll_model::rollout::Analysis { error_rate_max: Some(Ratio::percent(5)), ..Default::default() };
+    let own = plimsoll_model::rollout::Rollout {
+        strategy: steps,
+        analysis: Some(analysis),
+        bake: Millis::from_secs(2),
+        ..Default::default()
+    };
+    let policy = rollout::Policy::of(&own, None, 2);
+    let (mut flight, mut memory) = (Flight::open(dir).unwrap(), rollout::Memory::default());
+    let (mut sets, mut kept) = (Vec::new(), 0);
+    for look in 0..200_u64 {
+        let at = Instant(0).after(Millis(1_000_000 + look * 200));
+        let replicas = |set: &plimsoll_control::reconcile::SetWanted| {
+            let name = set.revision.0.clone();
+            let serial = if name == "one" { 1 } else { 100 };
+            (0..u64::from(set.replicas)).map(move |number| ReplicaSeen {
+                id: ReplicaId::new("web", serial + number),
+                revision: RevisionId(name.clone()),
+                phase: Phase::Ready,
+                ready_since: Some(Instant(1)),
+                started_at: Instant(1),
+                restarts: 0,
+            })
+        };
+        let mut spans = Vec::new();
+        if memory.target.is_some() && look % 2 == 0 {
+            let counts = |errors| Counts { requests: 30, errors, ..Counts::default() };
+            spans.push([(revision("one"), counts(0)), (revision("two"), counts(failing))].into());
+        }
+        let seen = rollout::Seen {
+            at,
+            wanted: revision(if look < 20 { "one" } else { "two" }),
+            replicas: sets.iter().flat_map(replicas).collect(),
+            spans,
+            ..rollout::Seen::default()
+        };
+        let asked = Rollout { policy: policy.clone(), memory: memory.clone(), seen };
+        let decision = rollout::decide(&policy, &mut memory, &asked.seen);
+        flight.release("web", &asked, (&decision, &memory)).unwrap();
+        kept += u64::from(memory != asked.memory || !asked.seen.spans.is_empty());
+        sets = decision.sets;
+    }
+    assert_eq!(memory.stable, Some(revision(if failing > 0 { "one" } else { "two" })), "{memory:?}");
+    kept
+}
+
+#[test]
+fn every_decision_about_a_release_is_decided_again_the_same() {
+    for failing in [0, 12] {
+        let dir = tempfile::tempdir().unwrap();
+        let changed = release(dir.path(), failing);
+        let replayed = replay(&dir.path().join("none"), dir.path(), None);
+        assert_eq!(replayed.differing, 0, "{:?}", replayed.differences);
+        let kept = replayed.by["rollout"];
+        assert!(kept >= changed, "each that changed anything is kept: {kept} of {changed}");
+        assert!(kept < 200, "at rest nothing is repeated: {kept}");
+        // Under a file without limits nothing is sent back.
+        let service = Service { rollout: Default::default(), ..Service::default() };
+        let other = System { services: [("web".to_owned(), service)].into(), ..System::default() };
+        let under = replay(&dir.path().join("none"), dir.path(), Some(&other));
+        assert!(under.open_loop && under.differing > 0);
+    }
+}
+
+/// A number with a fraction that is read back can be off by the last bit, and then decide otherwise.
+#[test]
+fn what_is_recorded_holds_no_fractions() {
+    let dir = tempfile::tempdir().unwrap();
+    release(dir.path(), 1);
+    fly(&dir.path().join("looks"), 300);
+    let folders = [dir.path().to_owned(), dir.path().join("looks")];
+    let mut numbers = 0;
+    for item in folders.iter().flat_map(|folder| plimsoll_journal::read(folder)) {
+        let value: serde_json::Value = match item.unwrap() {
+            plimsoll_journal::Item::Snapshot(record) => record.decode().unwrap(),
+            plimsoll_journal::Item::Record(record) => record.decode().unwrap(),
+        };
+        let mut open = vec![&value];
+        while let Some(value) = open.pop() {
+            match value {
+                serde_json::Value::Number(number) => {
+                    numbers += 1;
+                    assert!(!number.is_f64(), "{number}");
+                }
+                serde_json::Value::Array(items) => open.extend(items),
+                serde_json::Value::Object(fields) => open.extend(fields.values()),
+                _ => {}
+            }
+        }
+    }
+    assert!(numbers > 1000, "{numbers}");
 }

@@ -1,6 +1,6 @@
 //! Why something was decided, from a live system and from what it leaves behind; and decisions that are decided again.
 
-use crate::{look::own_pid, sweep, world::World};
+use crate::{look::own_pid, releases::version, sweep, world::World};
 use plimsoll_api::Event;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -104,6 +104,41 @@ fn decisions_are_explained_and_decided_again_the_same() {
     let after = replay(&world, &[journal.to_str().unwrap()]);
     assert_eq!(after["differing"], 0, "{after:#}");
     assert!(after["decisions"].as_u64() >= again["decisions"].as_u64());
+}
+
+/// A release that is sent back: told with its arithmetic, and decided again with every look at it.
+#[test]
+fn a_release_is_explained_and_decided_again_the_same() {
+    let rollout = "{ canary: { steps: [20%], interval: 10m }, analysis: { errorRate: { max: 5% } } }";
+    let world = World::up(&version(rollout, ""));
+    let traffic = world.traffic("/", 60.0);
+    traffic.more(&world, 20);
+    world.write(&version(rollout, ", --fail, \"50\""));
+    world.run(&["release"]).bad();
+    let back = world.event("it is sent back", |event| event.subject == "web" && event.reason == "RolledBack");
+    let why = world.run(&["explain", "event", &back.number.to_string()]).good();
+    let wanted = [
+        "decided by rollout: roll ",
+        "canary, steps 20%",
+        "canary step 1 → settled",
+        "requests failed",
+        "otherwise",
+        "without analysis",
+    ];
+    contains_all(&why, &wanted);
+    contains_all(&world.run(&["explain", "service", "web"]).good(), &["ReleaseBegan", "ReleaseReached", "RolledBack"]);
+    traffic.end(&world);
+    let again = replay(&world, &[]);
+    let told = world.events().iter().filter(|event| event.reason.starts_with("Release") || *event == &back).count();
+    let decided = again["by"]["rollout"].as_u64().unwrap();
+    eprintln!("{decided} decisions about releases, {told} of them told; {} differ", again["differing"]);
+    assert_eq!((&again["differing"], &again["notAsked"]), (&0.into(), &serde_json::json!({})), "{again:#}");
+    assert!(decided > 2 * told as u64, "those without an event are kept, too: {again:#}");
+    // Under a file without limits it would have stayed.
+    std::fs::write(world.dir.join("other.yaml"), version("{ canary: { steps: [20%], interval: 10m } }", "")).unwrap();
+    let under = replay(&world, &["--with", "other.yaml"]);
+    assert!(under["differing"].as_u64().unwrap() > 0, "{under:#}");
+    world.down();
 }
 
 #[test]

@@ -85,6 +85,12 @@ impl Memory {
         named.into_iter().flatten().chain(&self.past).chain(sets)
     }
 
+    /// Whether a version comes in where one runs already, or is on probation.
+    #[must_use]
+    pub fn is_releasing(&self) -> bool {
+        self.stable.is_some() && self.stage != Stage::Settled
+    }
+
     /// Whether it is the same but for what was measured, and when anything last went forward.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {

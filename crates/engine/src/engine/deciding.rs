@@ -3,9 +3,10 @@
 use super::Engine;
 use plimsoll_control::{
     account::{self, Answer, Autoscale, Question},
-    autoscale,
+    autoscale, rollout,
 };
 use plimsoll_journal::{
+    JournalError,
     decided::{self, Decided},
     entry::Entry,
 };
@@ -30,6 +31,7 @@ impl Engine {
         let decided = Decided::new(self.events.last(), words.subject, question, answer);
         self.record.note(Entry::Decided(Box::new(decided)));
     }
+
     /// Keeps one look of an autoscaler in the flight recorder. One that fails is told and not tried again by this engine.
     pub(super) fn keep_look(
         &mut self,
@@ -37,8 +39,29 @@ impl Engine {
         asked: &Autoscale,
         said: (&autoscale::Decision, &autoscale::Memory),
     ) {
-        if let Err(error) = self.recorder.look(&self.place.recorder(), service, asked, said) {
-            let why = format!("what autoscalers see is not recorded: {}", crate::store::chain(&error));
+        let kept = self.recorder.look(&self.place.recorder(), service, asked, said);
+        self.take_recorded(kept);
+    }
+
+    /// Keeps one decision about a release in the flight recorder, as [`Self::keep_look`]. Where nothing is released nothing
+    /// is kept: a system that starts has not to wait for the recorder.
+    pub(super) fn keep_release(
+        &mut self,
+        service: &str,
+        asked: &account::Rollout,
+        said: (&rollout::Decision, &rollout::Memory),
+    ) {
+        if !asked.memory.is_releasing() && !said.1.is_releasing() {
+            return;
+        }
+        let kept = self.recorder.release(&self.place.recorder(), service, asked, said);
+        self.take_recorded(kept);
+    }
+
+    fn take_recorded(&mut self, kept: Result<(), JournalError>) {
+        if let Err(error) = kept {
+            let why =
+                format!("what is decided again and again is not recorded any more: {}", crate::store::chain(&error));
             self.tell("system", "RecorderFailed", &why, true);
         }
     }

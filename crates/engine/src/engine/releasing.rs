@@ -174,10 +174,12 @@ impl Engine {
         if let Some(ended) = &seen.prepared {
             self.forget_preparation(name, &ended.revision);
         }
+        let asked = account::Rollout { policy, memory: former, seen };
+        self.keep_release(name, &asked, (&decision, &memory));
         release.memory = memory;
         release.last = decision.clone();
         self.releases.insert(name.into(), release);
-        self.tell_release(name, &decision, account::Rollout { policy, memory: former, seen });
+        self.tell_release(name, &decision, asked);
         Ok(decision)
     }
 
