@@ -3,6 +3,10 @@
 use plimsoll_model::{Instant, Ratio, RevisionId};
 use serde::{Deserialize, Serialize};
 
+/// The variable that `plimsoll prove` gives to versions that it makes to test with. A service that still has it when no
+/// `prove` runs was left behind by one that was killed.
+pub const DRILL: &str = "PLIMSOLL_DRILL";
+
 /// One line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,16 +1,36 @@
 //! `plimsoll prove`: every promise, tested for real.
 
-use crate::{args::Prove, print, project};
+use crate::{args::Prove, interrupted, print, project};
 use anyhow::Context;
 use plimsoll_prove::{Detail, Options, Step, Verdict};
 use std::process::ExitCode;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
-/// Tests promises of the running system. 0: all held or unproven; 1: one is broken.
+/// Tests promises of the running system. 0: all held or unproven; 1: one is broken; 130: interrupted, and what was changed
+/// for a test is put back.
 pub(crate) async fn prove(args: Prove) -> anyhow::Result<ExitCode> {
     let (client, _) = project::client(&args.at).await?;
     let options =
         Options { only: args.promises, seed: args.seed, allow_production: args.allow_production, ..Options::default() };
-    let report = plimsoll_prove::prove(client, options, show).await?;
+    let (stop, stopped) = watch::channel(false);
+    let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let proving = plimsoll_prove::prove_until(client, options, stopped, show);
+    let twice = async {
+        interrupts.recv().await;
+        stop.send_replace(true);
+        print::note("ending; what was changed for a test is put back (once more Ctrl-C waits for nothing)");
+        interrupts.recv().await;
+    };
+    let report = tokio::select! {
+        report = proving => report?,
+        () = twice => {
+            print::note("not waited for; `plimsoll status` tells if a service still has a version to test with");
+            return Ok(interrupted::code());
+        }
+    };
     if let Some(file) = &args.html {
         std::fs::write(file, plimsoll_prove::page(&report))
             .with_context(|| format!("cannot write {}", file.display()))?;
@@ -19,6 +39,9 @@ pub(crate) async fn prove(args: Prove) -> anyhow::Result<ExitCode> {
         print::line(&report.json());
     } else {
         print::raw(&plimsoll_prove::table(&report, if args.verbose { Detail::Full } else { Detail::Short }));
+    }
+    if *stop.borrow() {
+        return Ok(interrupted::code());
     }
     Ok(if report.count(Verdict::Broken) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

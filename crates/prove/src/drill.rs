@@ -14,8 +14,6 @@ use plimsoll_model::RevisionId;
 use crate::lab::{LOOK_CALMLY, Lab};
 use crate::proof::Unproven;
 
-/// The variable that makes a version another one without changing what it does.
-pub(crate) const DRILL: &str = "PLIMSOLL_DRILL";
 /// Who asks, in the ledger.
 const BY: &str = "plimsoll prove";
 const LOOK_THERE: &str = "see `plimsoll status` and `plimsoll history`";
@@ -92,6 +90,15 @@ impl<'a> Drill<'a> {
         offered
             .map(drop)
             .map_err(|error| Unproven::new(format!("the engine took no other version: {error}"), LOOK_THERE))
+    }
+
+    /// What an experiment comes to that a person has broken off; `restored`: the service is as it was again.
+    pub(crate) fn interrupted(&self, restored: bool) -> Unproven {
+        if restored {
+            return Unproven::new("it was interrupted", "run it again");
+        }
+        let why = format!("it was interrupted, and {} may still have a version to test with", self.service);
+        Unproven::new(why, "see `plimsoll status`; `plimsoll up` brings in what the file says")
     }
 
     /// Orders something of its release.

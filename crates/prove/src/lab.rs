@@ -9,6 +9,7 @@ use plimsoll_api::{Client, Status};
 use plimsoll_model::System;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::sync::watch;
 
 use crate::proof::Unproven;
 use crate::prove::Options;
@@ -29,11 +30,42 @@ pub(crate) struct Lab {
     pub(crate) options: Options,
     pub(crate) seed: u64,
     numbers: AtomicU64,
+    /// A person wants it to end.
+    stop: watch::Receiver<bool>,
 }
 
 impl Lab {
     pub(crate) fn new(client: Client, system: System, options: Options, session: Session) -> Lab {
-        Lab { client, system, options, seed: session.seed, numbers: AtomicU64::new(session.first_number) }
+        let (_, stop) = watch::channel(false);
+        Lab { client, system, options, seed: session.seed, numbers: AtomicU64::new(session.first_number), stop }
+    }
+
+    /// Ends early when `stop` says so.
+    pub(crate) fn until(self, stop: watch::Receiver<bool>) -> Lab {
+        Lab { stop, ..self }
+    }
+
+    /// Whether a person wants it to end.
+    pub(crate) fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Does it, but no longer than until a person wants an end. What it has done has to be undone by the caller.
+    pub(crate) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, Unproven>>,
+    ) -> Result<T, Unproven> {
+        let mut stop = self.stop.clone();
+        let stopped = async {
+            if stop.wait_for(|stop| *stop).await.is_err() {
+                // Nobody can want it any more.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = stopped => Err(Unproven::new("it was interrupted", "run it again")),
+        }
     }
 
     /// The first of `count` request numbers that nobody else of this session gets.

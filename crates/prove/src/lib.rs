@@ -41,7 +41,7 @@ mod visit;
 
 pub use page::page;
 pub use proof::{Figure, Proof, Run, Verdict};
-pub use prove::{Options, ProveError, Step, prove};
+pub use prove::{Options, ProveError, Step, prove, prove_until};
 pub use report::Report;
 pub use sample::{failure_rate_below, requests_for_percentile, requests_for_rate};
 pub use session::Session;

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use plimsoll_api::{Client, ClientError};
+use plimsoll_api::{Client, ClientError, release::DRILL};
 use plimsoll_model::System;
 use plimsoll_model::promise::{Kind, Promise};
 use plimsoll_model::system::Target;
+use tokio::sync::watch;
 
 use crate::experiments::{
     autoscale, availability, concurrency, failover, latency, releases, rollback, survival, throughput,
@@ -55,6 +56,15 @@ pub enum ProveError {
         /// What makes it production.
         what: String,
     },
+    /// A former session was killed, and left a version of its own behind. Bring in what the file says.
+    #[error(
+        "{service} has a version that a former `plimsoll prove` made to test with, and that was killed before it could take \
+         it out again: `plimsoll up` brings in what the file says"
+    )]
+    LeftBehind {
+        /// Which service.
+        service: String,
+    },
     /// There is no promise of that name.
     #[error("there is no promise `{name}`; there are: {known}")]
     NoSuchPromise {
@@ -97,9 +107,27 @@ pub enum Step<'a> {
 ///
 /// # Errors
 /// `ProveError`, before anything was done. What goes wrong later makes the promise concerned *unproven*.
-pub async fn prove(client: Client, options: Options, mut tell: impl FnMut(Step<'_>)) -> Result<Report, ProveError> {
+pub async fn prove(client: Client, options: Options, tell: impl FnMut(Step<'_>)) -> Result<Report, ProveError> {
+    let (_, never) = watch::channel(false);
+    prove_until(client, options, never, tell).await
+}
+
+/// As [`prove`], until `stop` says that a person wants it to end: the experiment under way is broken off, what it changed is
+/// put back, and the report holds what was proved before.
+///
+/// # Errors
+/// As [`prove`].
+pub async fn prove_until(
+    client: Client,
+    options: Options,
+    stop: watch::Receiver<bool>,
+    mut tell: impl FnMut(Step<'_>),
+) -> Result<Report, ProveError> {
     let system = client.system().await.map_err(ProveError::Engine)?.system;
     let environment = allowed(&client, &system, &options).await?;
+    if let Some((service, _)) = system.services.iter().find(|(_, service)| service.env.contains_key(DRILL)) {
+        return Err(ProveError::LeftBehind { service: service.clone() });
+    }
     if let Some(name) = options.only.iter().find(|name| !system.promises.contains_key(*name)) {
         let known = system.promises.keys().cloned().collect::<Vec<_>>().join(", ");
         return Err(ProveError::NoSuchPromise { name: name.clone(), known });
@@ -108,15 +136,22 @@ pub async fn prove(client: Client, options: Options, mut tell: impl FnMut(Step<'
     let mut promises: Vec<(String, Promise)> = system.promises.clone().into_iter().collect();
     // What only asks comes before what kills, so that nothing is measured on a system that still recovers.
     promises.sort_by_key(|(_, promise)| harm(&promise.kind));
-    let lab = Lab::new(client, system, options, session);
+    let lab = Lab::new(client, system, options, session).until(stop);
     let mut report = Report::begin(&lab.system.name, environment, session.seed);
     for (name, promise) in &promises {
         if !lab.options.only.is_empty() && !lab.options.only.contains(name) {
             continue;
         }
+        if lab.is_stopped() {
+            break;
+        }
         tell(Step::Begins { promise: name, kind: promise.kind.name() });
         let began = Instant::now();
-        let shown = experiment(&lab, name, promise).await;
+        // What brings versions in has to take them out again: it looks for an end by itself.
+        let shown = match promise.kind {
+            Kind::Releases { .. } | Kind::Rollback { .. } => experiment(&lab, name, promise).await,
+            _ => lab.unless_stopped(experiment(&lab, name, promise)).await,
+        };
         let proof = proof(name, promise, shown, began.elapsed());
         tell(Step::Ends(&proof));
         report.proofs.push(proof);

@@ -8,6 +8,7 @@ use crate::{
 };
 use plimsoll_api::{
     Status,
+    release::DRILL,
     status::{IngressStatus, MemberStatus, OwnProcess, ReplicaStatus, ServiceStatus, StoreStatus},
 };
 use plimsoll_control::{arrival, reconcile::Phase, upgrade::gateway_number};
@@ -48,6 +49,12 @@ impl Engine {
         let system = accepted.system;
         let mut warnings = self.warnings.clone();
         warnings.extend(self.record.trouble.iter().map(|why| format!("what is decided can't be written down: {why}")));
+        warnings.extend(system.services.iter().filter(|(_, service)| service.env.contains_key(DRILL)).map(|(name, _)| {
+            format!(
+                "{name} has a version that `plimsoll prove` made to test with; if no `prove` runs any more, `plimsoll up` \
+                 brings in what the file says"
+            )
+        }));
         let services: BTreeMap<_, _> =
             system.services.iter().map(|(name, service)| (name.clone(), self.service_status(name, service))).collect();
         let stores: BTreeMap<_, _> =

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use plimsoll_api::release::Wish;
+use plimsoll_api::release::{DRILL, Wish};
 use plimsoll_model::RevisionId;
 use plimsoll_model::promise::Promise;
 
-use crate::drill::{DRILL, Drill, News};
+use crate::drill::{Drill, News};
 use crate::experiments::failover::{LOAD_LASTS, load};
 use crate::judge::{self, ReleasesSeen, Trouble};
 use crate::lab::{LOOK_CALMLY, Lab};
@@ -24,7 +24,7 @@ pub(crate) async fn run(
     (name, service): (&str, Option<&str>),
     count: u32,
 ) -> Result<Shown, Unproven> {
-    let drill = Drill::prepare(lab, name, service).await?;
+    let drill = lab.unless_stopped(Drill::prepare(lab, name, service)).await?;
     // As long as all of them may take: each may be waited for three times, and there is one back.
     let longest = LOAD_LASTS.max(PATIENCE.saturating_mul(3).saturating_mul(count.saturating_add(1)));
     let Some((running, plan)) = load(lab, promise, (&drill.service, longest)).await? else {
@@ -37,7 +37,7 @@ pub(crate) async fn run(
     for number in 1..=count {
         running.mark(format!("release {number}"));
         let began = Instant::now();
-        match one(&drill, number).await {
+        match lab.unless_stopped(one(&drill, number)).await {
             Ok(Came::In { by_hand: promoted }) => by_hand += u32::from(promoted),
             Ok(Came::Not(why)) => {
                 trouble = Some(Trouble::Found(format!("release {number}: {why}")));
@@ -60,6 +60,9 @@ pub(crate) async fn run(
     };
     running.stop();
     let report = running.finish().await.map_err(visit::not_run)?;
+    if lab.is_stopped() {
+        return Err(drill.interrupted(back.is_none()));
+    }
     let trouble = trouble.or(back);
     let seen = ReleasesSeen {
         releases: u32::try_from(took.len()).unwrap_or(u32::MAX),

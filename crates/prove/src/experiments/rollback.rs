@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use plimsoll_api::release::Wish;
+use plimsoll_api::release::{DRILL, Wish};
 use plimsoll_load::Running;
 use plimsoll_model::RevisionId;
 use plimsoll_model::promise::Promise;
 
-use crate::drill::{DRILL, Drill, News};
+use crate::drill::{Drill, News};
 use crate::experiments::failover::{LOAD_LASTS, load};
 use crate::judge::{self, RollbackSeen, SentBack};
 use crate::lab::{LOOK, Lab};
@@ -32,10 +32,11 @@ pub(crate) struct Wanted<'a> {
 
 /// Measures one rollback promise.
 pub(crate) async fn run(lab: &Lab, promise: &Promise, wanted: Wanted<'_>) -> Result<Shown, Unproven> {
-    let drill = Drill::prepare(lab, wanted.name, wanted.service).await?;
+    let drill = lab.unless_stopped(Drill::prepare(lab, wanted.name, wanted.service)).await?;
     let load = load(lab, promise, (&drill.service, LOAD_LASTS)).await?;
     let mut figures = Vec::new();
-    let seen = attempt(&drill, wanted, load.as_ref().map(|(running, _)| running), &mut figures).await;
+    let running = load.as_ref().map(|(running, _)| running);
+    let seen = lab.unless_stopped(attempt(&drill, wanted, running, &mut figures)).await;
     // Whatever came of it, the service is as it was before anything else is proved.
     let restored = restore(&drill, wanted.max.max(lab.options.patience)).await;
     let mut runs = Vec::new();
@@ -48,8 +49,8 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, wanted: Wanted<'_>) -> Res
         figures.push(generator(&report));
         runs.push(visit::ended("load meanwhile", &plan, report));
     }
-    let seen = seen?;
     restored?;
+    let seen = seen?;
     let judgement = judge::rollback(wanted.max, &seen);
     let statement = statement(&drill.service, wanted.bad);
     Ok(Shown { judgement, statement, figures, requests: asked, failed, runs })
