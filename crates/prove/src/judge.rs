@@ -15,7 +15,7 @@ mod measured;
 mod release;
 
 use measured::Measured;
-pub(crate) use release::{ReleasesSeen, RollbackSeen, SentBack, Trouble, releases, rollback};
+pub(crate) use release::{Cost, ReleasesSeen, RollbackSeen, SentBack, Trouble, releases, rollback};
 
 /// Why a bad figure proves nothing when the generator was late.
 const LIMITED: &str = "the load generator itself got too little CPU, so bad figures may be its own";

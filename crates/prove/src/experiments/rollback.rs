@@ -7,19 +7,24 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use plimsoll_api::release::{DRILL, Wish};
-use plimsoll_load::Running;
+use plimsoll_load::{Report, Running, Second};
 use plimsoll_model::RevisionId;
 use plimsoll_model::promise::Promise;
 
 use crate::drill::{Drill, News};
 use crate::experiments::failover::{LOAD_LASTS, load};
-use crate::judge::{self, RollbackSeen, SentBack};
+use crate::judge::{self, Cost, RollbackSeen, SentBack};
 use crate::lab::{LOOK, Lab};
 use crate::proof::{Figure, Shown, Unproven, figure, generator, requests, time};
 use crate::visit;
 
 /// How long a release may go on before it counts as never decided.
 const RELEASE_MAX: Duration = Duration::from_secs(600);
+/// For so long the load goes on once everything is of the old version: from then on nothing may fail. It is counted by whole
+/// seconds.
+const AFTERWARDS: Duration = Duration::from_secs(3);
+/// The mark of that moment.
+const BACK: &str = "all on the old version again";
 
 /// What is promised.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +41,7 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, wanted: Wanted<'_>) -> Res
     let load = load(lab, promise, (&drill.service, LOAD_LASTS)).await?;
     let mut figures = Vec::new();
     let running = load.as_ref().map(|(running, _)| running);
-    let seen = lab.unless_stopped(attempt(&drill, wanted, running, &mut figures)).await;
+    let mut seen = lab.unless_stopped(attempt(&drill, wanted, running, &mut figures)).await;
     // Whatever came of it, the service is as it was before anything else is proved.
     let restored = restore(&drill, wanted.max.max(lab.options.patience)).await;
     let mut runs = Vec::new();
@@ -45,6 +50,9 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, wanted: Wanted<'_>) -> Res
         running.stop();
         let report = running.finish().await.map_err(visit::not_run)?;
         (asked, failed) = (report.asked, report.failed);
+        if let Ok(seen) = &mut seen {
+            seen.cost = cost(&report);
+        }
         figures.insert(0, requests("requests meanwhile", &report));
         figures.push(generator(&report));
         runs.push(visit::ended("load meanwhile", &plan, report));
@@ -54,6 +62,17 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, wanted: Wanted<'_>) -> Res
     let judgement = judge::rollback(wanted.max, &seen);
     let statement = statement(&drill.service, wanted.bad);
     Ok(Shown { judgement, statement, figures, requests: asked, failed, runs })
+}
+
+/// What failed until everything was of the old version again, and after that. `None`: it never was, or nobody asked.
+fn cost(report: &Report) -> Option<Cost> {
+    let back = report.marks.iter().find(|mark| mark.label == BACK)?.at;
+    let (after, until): (Vec<&Second>, Vec<&Second>) = report.series.iter().partition(|second| second.at >= back);
+    let count = |seconds: &[&Second]| {
+        seconds.iter().fold((0, 0), |(asked, failed), second| (asked + second.asked, failed + second.failed))
+    };
+    let ((asked, failed), (asked_after, failed_after)) = (count(&until), count(&after));
+    Some(Cost { asked, failed, asked_after, failed_after, limited: report.generator.limited })
 }
 
 fn statement(service: &str, bad: &BTreeMap<String, String>) -> String {
@@ -90,11 +109,15 @@ async fn attempt(
     let new = drill.offer(&variables).await?;
     let news = drill.news((&new, since), !by_command, RELEASE_MAX).await;
     figures.push(figure("release", format!("{} after {}", in_words(&news), time(began.elapsed()))));
-    if by_command {
+    let seen = if by_command {
         by_order(drill, &new, news, wanted, mark).await
     } else {
         by_verdict(drill, news, wanted, mark).await
+    }?;
+    if seen.back.is_some() && mark(BACK).is_some() {
+        tokio::time::sleep(AFTERWARDS).await;
     }
+    Ok(seen)
 }
 
 fn in_words(news: &News) -> String {
@@ -128,7 +151,7 @@ async fn by_order(
     drill.order(wish).await?;
     mark("gone back");
     let back = drill.all_on(&drill.old, LOOK, patience).await.map(|_| began.elapsed());
-    Ok(RollbackSeen { sent: SentBack::ByCommand, back, waited: patience })
+    Ok(RollbackSeen { sent: SentBack::ByCommand, back, waited: patience, cost: None })
 }
 
 async fn by_verdict(
@@ -140,7 +163,7 @@ async fn by_verdict(
     let patience = wanted.max.max(Duration::from_secs(60));
     let line = match news {
         News::SentBack(line) => line,
-        News::Promoted => return Ok(RollbackSeen { sent: SentBack::Not, back: None, waited: patience }),
+        News::Promoted => return Ok(RollbackSeen { sent: SentBack::Not, back: None, waited: patience, cost: None }),
         News::Waits(why) => {
             let todo = "give the promise a higher `load.rate`, or the rollout a longer `interval`";
             return Err(Unproven::new(format!("there was no verdict: {why}"), todo));
@@ -153,7 +176,7 @@ async fn by_verdict(
     mark("sent back");
     let after = drill.all_on(&drill.old, LOOK, patience).await;
     let back = after.map(|status| status.at.since(line.at).as_duration());
-    Ok(RollbackSeen { sent: SentBack::ByVerdict, back, waited: patience })
+    Ok(RollbackSeen { sent: SentBack::ByVerdict, back, waited: patience, cost: None })
 }
 
 /// Has the service be as it was, and waits for that.

@@ -25,9 +25,48 @@ pub(crate) struct RollbackSeen {
     pub(crate) back: Option<Duration>,
     /// How long was waited at most.
     pub(crate) waited: Duration,
+    /// What it cost; `None`: nobody asked.
+    pub(crate) cost: Option<Cost>,
 }
 
-/// A version that is to go must be gone within the time.
+/// What a rollback cost those who asked meanwhile.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// Requests from the release until everything that takes requests was of the old version again.
+    pub(crate) asked: u64,
+    /// Of these, failed.
+    pub(crate) failed: u64,
+    /// Requests after that.
+    pub(crate) asked_after: u64,
+    /// Of these, failed.
+    pub(crate) failed_after: u64,
+    /// The load generator was short of processor: failures may be its own.
+    pub(crate) limited: bool,
+}
+
+impl Cost {
+    /// What is too much of it. A good version costs nothing. A bad one has to fail some requests, or nobody would find it
+    /// out; when most failed, it was not found out by a part of the traffic.
+    fn too_much(&self, sent: SentBack) -> Option<String> {
+        let Cost { asked, failed, asked_after, failed_after, .. } = *self;
+        if failed_after > 0 {
+            let when = "after the old version had all traffic again";
+            return Some(format!("{failed_after} of {asked_after} requests failed {when}"));
+        }
+        match sent {
+            SentBack::ByCommand if failed > 0 => {
+                Some(format!("{failed} of {asked} requests failed, though both versions are good"))
+            }
+            SentBack::ByVerdict if failed * 2 > asked => Some(format!(
+                "{failed} of {asked} requests failed before the old version had all traffic again: let fewer see a new \
+                 version (`canary`)"
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// A version that is to go must be gone within the time, and must not have cost too much by then.
 pub(crate) fn rollback(max: Duration, seen: &RollbackSeen) -> Judgement {
     let after = match seen.sent {
         SentBack::ByCommand => "after the command",
@@ -42,7 +81,14 @@ pub(crate) fn rollback(max: Duration, seen: &RollbackSeen) -> Judgement {
         return measured.broken("the old version did not have all traffic again");
     };
     let measured = Measured::new(format!("{} {after}", time(back)), Some(below(back, max)));
-    if back <= max { measured.held() } else { measured.broken("it took longer") }
+    if back > max {
+        return measured.broken("it took longer");
+    }
+    match seen.cost.and_then(|cost| Some((cost.too_much(seen.sent)?, cost.limited))) {
+        None => measured.held(),
+        Some((_, true)) => measured.limited(),
+        Some((why, false)) => measured.broken(why),
+    }
 }
 
 /// Figures of an experiment with releases.
@@ -95,7 +141,8 @@ mod tests {
 
     #[track_caller]
     fn check_rollback(sent: SentBack, back_ms: Option<u64>, want: Verdict, measured: &str) {
-        let seen = RollbackSeen { sent, back: back_ms.map(Duration::from_millis), waited: Duration::from_secs(60) };
+        let back = back_ms.map(Duration::from_millis);
+        let seen = RollbackSeen { sent, back, waited: Duration::from_secs(60), cost: None };
         let got = rollback(Duration::from_secs(1), &seen);
         assert_eq!((got.verdict, got.measured.as_str()), (want, measured), "{got:?}");
         assert_eq!(got.why.is_empty(), want == Verdict::Held, "{got:?}");
@@ -116,6 +163,31 @@ mod tests {
     #[test]
     fn broken_when_nothing_found_a_bad_version_out() {
         check_rollback(SentBack::Not, Some(1), Verdict::Broken, "promoted");
+    }
+
+    /// `until` and `after`: how many were asked, and how many of these failed.
+    #[track_caller]
+    fn check_cost(sent: SentBack, until: (u64, u64), after: (u64, u64), want: [Verdict; 2]) {
+        for (limited, want) in [false, true].into_iter().zip(want) {
+            let ((asked, failed), (asked_after, failed_after)) = (until, after);
+            let cost = Some(Cost { asked, failed, asked_after, failed_after, limited });
+            let back = Some(Duration::from_millis(10));
+            let got = rollback(Duration::from_secs(1), &RollbackSeen { sent, back, waited: Duration::ZERO, cost });
+            assert_eq!(got.verdict, want, "{got:?}");
+            assert_eq!(got.why.is_empty(), want == Verdict::Held, "{got:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_rollback_cost_counts_beside_its_time() {
+        use Verdict::{Broken, Held, Unproven};
+        check_cost(SentBack::ByCommand, (1000, 0), (100, 0), [Held, Held]);
+        check_cost(SentBack::ByCommand, (1000, 1), (100, 0), [Broken, Unproven]);
+        check_cost(SentBack::ByCommand, (1000, 0), (100, 1), [Broken, Unproven]);
+        check_cost(SentBack::ByVerdict, (1000, 500), (100, 0), [Held, Held]);
+        check_cost(SentBack::ByVerdict, (1000, 501), (100, 0), [Broken, Unproven]);
+        check_cost(SentBack::ByVerdict, (1000, 5), (100, 1), [Broken, Unproven]);
+        check_cost(SentBack::ByVerdict, (0, 0), (0, 0), [Held, Held]);
     }
 
     #[track_caller]
