@@ -178,6 +178,32 @@ fn a_version_that_turns_bad_after_promotion_is_sent_back() {
 }
 
 #[test]
+fn what_the_old_version_had_in_flight_hides_no_failure_of_the_new_one() {
+    // Promoted at once, and bad at once, while the last of the old ones still answer.
+    let mut world = World::new(rolling(), 4).analysed(Inconclusive::Pause);
+    world.policy.rollout.bake = Millis::from_secs(120);
+    world.release("two", WELL);
+    while !world.promoted() {
+        world.tick();
+    }
+    world.natures.insert(revision("two"), Nature { errors: 50, ..WELL });
+    world.run_s(30);
+    assert!(world.rolled_back().is_some(), "{:?}", world.last);
+
+    // The same after all traffic was moved.
+    let mut world = World::new(How::BlueGreen { keep: Millis::from_secs(60) }, 4).analysed(Inconclusive::Pause);
+    world.release("two", WELL);
+    while world.share("two") == 0 {
+        world.tick();
+    }
+    world.leftover.insert(revision("one"), 3);
+    world.natures.insert(revision("two"), Nature { errors: 50, ..WELL });
+    world.run_s(30);
+    assert!(world.rolled_back().is_some(), "{:?}", world.last);
+    world.runs_only("one");
+}
+
+#[test]
 fn a_missed_deadline_is_told_and_only_undone_beside_the_old_version() {
     let never = Nature { start_ms: None, errors: 0 };
     for (strategy, undone) in [(rolling(), false), (canary(), true), (blue_green(), true)] {

@@ -1,9 +1,9 @@
-//! Releases and what befalls them: many in a row, a way back in the middle, migrations, several services at once.
+//! Releases and what befalls them: a way back in the middle, migrations, several services at once.
 
 use crate::{
     look::pids,
     releases::{releasing, version},
-    sweep, times,
+    sweep,
     world::World,
 };
 use plimsoll_api::Status;
@@ -11,15 +11,6 @@ use rustix::process::Signal;
 use std::time::Instant;
 
 const ROLLING: &str = "{ rolling: { maxSurge: 1, maxUnavailable: 0 } }";
-
-/// Never more than one replica beyond the three that are wanted, never fewer than three that serve.
-#[track_caller]
-fn assert_bounds(status: &Status) {
-    let replicas = &status.services["web"].replicas;
-    let there = replicas.iter().filter(|one| one.phase != "Stopping").count();
-    let ready = replicas.iter().filter(|one| one.phase == "Ready").count();
-    assert!(there <= 4 && ready >= 3, "{there} run and {ready} are ready: {replicas:?}");
-}
 
 /// Fault 64, the memory leak: nobody sees an error, for what was in flight is tried again, and yet it is sent back.
 #[test]
@@ -81,28 +72,6 @@ fn a_canary_that_is_killed_from_outside() {
 }
 
 #[test]
-fn rolling_1000_times() {
-    let world = World::up(&version(ROLLING, ""));
-    let traffic = world.traffic("/", 60.0);
-    // `PLIMSOLL_SOAK=334` makes it a thousand.
-    let (releases, mut looks) = (times(3), 0);
-    for number in 0..releases {
-        world.release_detached(&version(ROLLING, &format!(", --slow, \"{}\"", number % 2 + 1)));
-        world.until("it is in", || {
-            let status = world.try_status()?;
-            assert_bounds(&status);
-            looks += 1;
-            status.settled.then_some(())
-        });
-    }
-    traffic.more(&world, 20);
-    traffic.end_without_failure(&world, &format!("{releases} rolling releases, bounds looked at {looks} times"));
-    let promoted = world.ledger().iter().filter(|line| line.what == "Promoted").count();
-    assert!(promoted == releases + 1 || promoted >= 300, "each is in the ledger: {promoted}");
-    world.down();
-}
-
-#[test]
 fn rollback_while_rolling() {
     let world = World::up(&version(ROLLING, ""));
     let old = world.settle().services["web"].revision.0.clone();
@@ -157,6 +126,10 @@ fn rollback_during_migration() {
     world.until("it runs", || (runs() == 3).then_some(()));
     world.kill_engine();
     world.until_status("it still runs", |status| releasing(status).is_some_and(|one| one.stage.contains("before")));
+    // Plimsoll is not replaced meanwhile.
+    world.copy_of_plimsoll("plimsoll-next");
+    let said = world.run(&["upgrade", "--to", "plimsoll-next"]).bad();
+    assert!(said.contains("not now: the `before` command of web runs"), "{said}");
     // Going back in the middle of it leaves the old set as it was.
     world.run(&["rollback", "web", "--why", "it takes too long"]).good();
     world.until_only(&old);

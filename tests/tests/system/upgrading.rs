@@ -18,7 +18,7 @@ use std::{
 
 impl World {
     /// The program under test once more, in a file of its own.
-    fn copy_of_plimsoll(&self, name: &str) -> PathBuf {
+    pub(crate) fn copy_of_plimsoll(&self, name: &str) -> PathBuf {
         let there = self.dir.join(name);
         // By another process: were the copy open for writing here, a process that another thread starts meanwhile would
         // have it open too, and it could not be executed.

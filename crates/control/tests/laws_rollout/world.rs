@@ -38,6 +38,8 @@ pub(super) struct World {
     /// Requests in each 100 ms.
     pub(super) traffic: u64,
     pub(super) commands: Vec<Command>,
+    /// What replicas that were stopped still answered, by revision.
+    pub(super) leftover: BTreeMap<RevisionId, u64>,
     pub(super) events: Vec<(Instant, Event)>,
     pub(super) last: Decision,
 }
@@ -57,6 +59,7 @@ impl World {
             natures: BTreeMap::new(),
             traffic: 100,
             commands: vec![],
+            leftover: BTreeMap::new(),
             events: vec![],
             last: Decision::default(),
         };
@@ -118,11 +121,17 @@ impl World {
     pub(super) fn seen(&mut self) -> Seen {
         let (at, wanted, replicas) = (self.at, self.wanted.clone(), self.replicas.clone());
         let commands = std::mem::take(&mut self.commands);
+        let mut answers = self.answers();
+        for (revision, requests) in std::mem::take(&mut self.leftover) {
+            let counts = answers.entry(revision).or_default();
+            counts.requests += requests;
+            counts.latencies.add(20_000, requests);
+        }
         Seen {
             at,
             wanted,
             replicas,
-            spans: vec![self.answers()],
+            spans: vec![answers],
             commands,
             at_once: self.at_once,
             prepared: self.prepared.take(),
@@ -162,6 +171,8 @@ impl World {
             if *kept < sizes.get(&one.revision).copied().unwrap_or(0) {
                 *kept += 1;
             } else {
+                // It answers what it has in flight, well.
+                *self.leftover.entry(one.revision.clone()).or_default() += 2;
                 one.phase = Phase::Stopping;
                 one.ready_since = None;
             }
