@@ -10,6 +10,7 @@ mod figures;
 mod gates;
 mod launching;
 mod ledger;
+mod measuring;
 mod offers;
 mod orders;
 mod preparing;

@@ -115,7 +115,18 @@ pub enum Metric {
         /// Average target.
         average_milli: i64,
     },
-    /// A metric of one object or from outside; in thousandths.
+    /// A metric of a service of the same file, or of its ingress; in thousandths.
+    Object {
+        /// Of what.
+        of: Described,
+        /// The metric's name.
+        name: String,
+        /// `Value` target.
+        value_milli: Option<i64>,
+        /// `AverageValue` target.
+        average_milli: Option<i64>,
+    },
+    /// A metric from outside, or of an object that is not in the file; in thousandths.
     External {
         /// The metric's name.
         name: String,
@@ -126,17 +137,28 @@ pub enum Metric {
     },
 }
 
+/// What an object's metric is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Described {
+    /// The service of that name.
+    Service(String),
+    /// All that comes in by the ingress.
+    Ingress,
+}
+
 /// The names that metrics adapters commonly give to requests a second of a pod, which gateways measure.
 const REQUESTS: [&str; 4] = ["http_requests_per_second", "requests_per_second", "http_requests", "requests-per-second"];
 
 impl Metric {
     /// Whether one machine alone knows its figures: what processes use, and (where it `takes_requests` through gateways)
-    /// the requests a second of each replica under their usual names.
+    /// the requests a second of each replica, or of a service or the ingress of the file, under their usual names.
     #[must_use]
     pub fn is_measured_on_a_machine(&self, takes_requests: bool) -> bool {
         match self {
             Self::Utilization { .. } | Self::AverageCpu(_) | Self::AverageMemory(_) => true,
             Self::Pods { name, .. } => takes_requests && REQUESTS.contains(&name.as_str()),
+            Self::Object { name, .. } => REQUESTS.contains(&name.as_str()),
             Self::External { .. } => false,
         }
     }

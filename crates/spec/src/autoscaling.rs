@@ -148,7 +148,8 @@ impl Reading<'_, '_> {
         if scaling.metrics.is_empty() && !has_signal {
             scaling.metrics.push(Metric::Utilization { resource: "cpu".into(), target: Ratio::percent(80) });
         }
-        let has_external = scaling.metrics.iter().any(|metric| matches!(metric, Metric::External { .. }));
+        let has_external =
+            scaling.metrics.iter().any(|metric| matches!(metric, Metric::Object { .. } | Metric::External { .. }));
         if min == 0 && !has_signal && !has_external {
             let headline = "nothing would wake a service that has no replicas";
             let help = "write `minReplicas: 1`, or scale by `requestsPerSecond` or `concurrency`";

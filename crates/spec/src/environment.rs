@@ -136,6 +136,7 @@ fn checked_as(
         reading.check_use_cycles(&references);
         reading.check_budgets(&system, &references);
         reading.check_ways_back(&system, &references);
+        reading.check_described(&mut system, &references);
         system.unenforced = std::mem::take(&mut reading.unenforced);
         system.unenforced.sort_by_key(|setting| setting.line);
         system

@@ -2,10 +2,13 @@
 
 use crate::{
     node::Node,
-    reading::{Fields, Reading},
+    reading::{Fields, Reading, Reference, ReferenceKind},
     section::{Section, Shape, key},
 };
-use plimsoll_model::{MilliCpu, Ratio, autoscaling::Metric};
+use plimsoll_model::{
+    MilliCpu, Ratio, System,
+    autoscaling::{Described, Metric},
+};
 
 pub(crate) static METRIC: Section = Section {
     name: "a metric",
@@ -34,8 +37,18 @@ static SOURCE: Section = Section {
     name: "a metric's source",
     keys: &[
         key("metric", Shape::Map(&NAMED), "The metric."),
-        key("describedObject", Shape::Anything, "The object."),
+        key("describedObject", Shape::Map(&OBJECT), "The object: a Service or the Ingress of this file."),
         key("target", Shape::Map(&TARGET), "What it is held at."),
+    ],
+    foreign: &[],
+};
+
+static OBJECT: Section = Section {
+    name: "a described object",
+    keys: &[
+        key("apiVersion", Shape::Text, "v1, or networking.k8s.io/v1."),
+        key("kind", Shape::Text, "Service or Ingress."),
+        key("name", Shape::Text, "Its name."),
     ],
     foreign: &[],
 };
@@ -56,6 +69,24 @@ static TARGET: Section = Section {
     ],
     foreign: &[],
 };
+
+const UNMEASURED: &str = "nothing on this machine measures this metric: it takes no part";
+
+/// The name of a service; nothing for the ingress, of which there is one.
+fn described_name(of: &Described) -> &str {
+    match of {
+        Described::Service(name) => name,
+        Described::Ingress => "",
+    }
+}
+
+/// A figure that is not one of each replica.
+fn total(name: String, of: Option<Described>, (value_milli, average_milli): (Option<i64>, Option<i64>)) -> Metric {
+    match of {
+        Some(of) => Metric::Object { of, name, value_milli, average_milli },
+        None => Metric::External { name, value_milli, average_milli },
+    }
+}
 
 #[derive(Clone, Copy)]
 enum Aim {
@@ -93,7 +124,9 @@ impl Reading<'_, '_> {
             } else {
                 let found = self.source_metric(kind, source, path);
                 if found.as_ref().is_some_and(|metric| !metric.is_measured_on_a_machine(takes_requests)) {
-                    self.recorded(path, item.at, "nothing on this machine measures this metric: it takes no part");
+                    self.recorded(path, item.at, UNMEASURED);
+                } else if let Some(Metric::Object { of, .. }) = &found {
+                    self.refer(ReferenceKind::Described, path, described_name(of), item.at);
                 }
                 into.extend(found);
             }
@@ -127,7 +160,7 @@ impl Reading<'_, '_> {
 
     fn source_metric(&mut self, kind: &str, node: &Node, path: &str) -> Option<Metric> {
         let fields = self.fields(node, &SOURCE, path)?;
-        let _ = fields.get("describedObject");
+        let of = fields.get("describedObject").and_then(|node| self.described(node, path));
         let metric = fields.get("metric").and_then(|node| self.fields(node, &NAMED, path));
         let name = metric.and_then(|metric| {
             let _ = metric.get("selector");
@@ -147,12 +180,12 @@ impl Reading<'_, '_> {
             ("object" | "external", Aim::AverageValue) => {
                 let value = self.needed(&target, "averageValue")?;
                 let average_milli = self.milli(value)?;
-                Some(Metric::External { name, value_milli: None, average_milli: Some(average_milli) })
+                Some(total(name, of.filter(|_| kind == "object"), (None, Some(average_milli))))
             }
             ("object" | "external", Aim::Value) => {
                 let value = self.needed(&target, "value")?;
                 let value_milli = self.milli(value)?;
-                Some(Metric::External { name, value_milli: Some(value_milli), average_milli: None })
+                Some(total(name, of.filter(|_| kind == "object"), (Some(value_milli), None)))
             }
             _ => {
                 let help = "write `type: AverageValue` and `averageValue`";
@@ -163,6 +196,42 @@ impl Reading<'_, '_> {
                     help,
                 );
                 None
+            }
+        }
+    }
+
+    /// The object that is described, if it can be one of this file.
+    fn described(&mut self, node: &Node, path: &str) -> Option<Described> {
+        let fields = self.fields(node, &OBJECT, path)?;
+        fields.get("apiVersion").and_then(|node| self.text(node));
+        let kind = fields.get("kind").and_then(|node| self.text(node));
+        let name = fields.get("name").and_then(|node| self.text(node));
+        match kind.as_deref() {
+            Some("Service") => name.map(Described::Service),
+            Some("Ingress") => Some(Described::Ingress),
+            _ => None,
+        }
+    }
+
+    /// Metrics of objects that are not in the file, or take no requests, are from outside.
+    pub(crate) fn check_described(&mut self, system: &mut System, references: &[Reference]) {
+        for reference in references.iter().filter(|one| one.kind == ReferenceKind::Described) {
+            let is_there = match reference.to.as_str() {
+                "" => !system.ingress.listen.is_empty(),
+                name => system.services.get(name).is_some_and(|service| service.port.is_some()),
+            };
+            if is_there {
+                continue;
+            }
+            self.recorded(reference.from.as_str(), reference.at, UNMEASURED);
+            let own = reference.from.split('.').nth(1).unwrap_or_default();
+            let scaling = system.services.get_mut(own).and_then(|service| service.autoscaling.as_mut());
+            for metric in scaling.into_iter().flat_map(|scaling| &mut scaling.metrics) {
+                if let Metric::Object { of, name, value_milli, average_milli } = metric
+                    && described_name(of) == reference.to
+                {
+                    *metric = total(std::mem::take(name), None, (*value_milli, *average_milli));
+                }
             }
         }
     }

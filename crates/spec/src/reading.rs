@@ -60,6 +60,8 @@ pub(crate) enum ReferenceKind {
     RecoveryPoint,
     /// A promise of a failover.
     Failover,
+    /// A metric is about it: a service, or (without a name) the ingress.
+    Described,
     /// A simulation speaks of it: a service or a store.
     Imagined,
 }

@@ -22,7 +22,7 @@ impl Reading<'_, '_> {
                 ReferenceKind::Route => self.check_route(&paths, reference),
                 ReferenceKind::Unhurt => self.check_unhurt(system, reference),
                 ReferenceKind::Imagined => self.check_imagined(system, reference),
-                ReferenceKind::Failover => {}
+                ReferenceKind::Failover | ReferenceKind::Described => {}
             }
         }
     }

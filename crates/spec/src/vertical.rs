@@ -92,7 +92,7 @@ impl Reading<'_, '_> {
                 Metric::Utilization { resource, .. } => resource.as_str(),
                 Metric::AverageCpu(_) => "cpu",
                 Metric::AverageMemory(_) => "memory",
-                Metric::Pods { .. } | Metric::External { .. } => return None,
+                Metric::Pods { .. } | Metric::Object { .. } | Metric::External { .. } => return None,
             };
             vertical.controls(resource).then_some(resource)
         });

@@ -212,3 +212,35 @@ fn prove_makes_a_step_and_counts_what_it_broke() {
     assert_eq!(proof["runs"].as_array().map(Vec::len), Some(2), "the calm and the step");
     world.down();
 }
+
+#[test]
+fn requests_to_another_service_move_the_number() {
+    let metric = |kind: &str, name: &str| {
+        format!(
+            "{{ minReplicas: 1, maxReplicas: 3, metrics: [{{ type: Object, object: {{ metric: {{ name: \
+             requests-per-second }}, describedObject: {{ kind: {kind}, name: {name} }}, target: {{ type: AverageValue, \
+             averageValue: \"5\" }} }} }}] }}"
+        )
+    };
+    // Nobody asks anything of the two that are scaled.
+    let file = web("{ minReplicas: 1, maxReplicas: 1, requestsPerSecond: 1000/s }").replace(
+        "ingress:",
+        &format!(
+            "  by-service: {{ command: [./app], port: 81, autoscaling: {} }}\n  by-ingress: {{ command: [./app], port: 82, \
+             autoscaling: {} }}\ningress:",
+            metric("Service", "web"),
+            metric("Ingress", "all")
+        ),
+    );
+    let world = World::up(&file);
+    let plan = world.run(&["plan"]).good();
+    assert!(!plan.contains("measures this metric"), "{plan}");
+    let traffic = world.traffic("/", 60.0);
+    world.until_status("both have as many as they may", |status| {
+        status.services["by-service"].wanted == 3 && status.services["by-ingress"].wanted == 3
+    });
+    let told = world.event("why it grew is told", |event| event.subject == "by-ingress" && event.reason == "Scaled");
+    assert!(told.message.contains("object metric requests-per-second"), "{told:?}");
+    traffic.end(&world);
+    world.down();
+}

@@ -53,13 +53,20 @@ fn metric(own: &model::Metric) -> Metric {
         model::Metric::Pods { name, average_milli } => {
             Metric::Pods { pods: custom(name, Target::AverageValue { average_value: Milli(*average_milli) }) }
         }
-        model::Metric::External { name, value_milli, average_milli } => {
-            let target = match (value_milli, average_milli) {
-                (Some(value), _) => Target::Value { value: Milli(*value) },
-                (None, average) => Target::AverageValue { average_value: Milli(average.unwrap_or(i64::MAX)) },
-            };
-            Metric::External { external: custom(name, target) }
+        model::Metric::Object { name, value_milli, average_milli, .. } => {
+            Metric::Object { object: custom(name, total(*value_milli, *average_milli)) }
         }
+        model::Metric::External { name, value_milli, average_milli } => {
+            Metric::External { external: custom(name, total(*value_milli, *average_milli)) }
+        }
+    }
+}
+
+/// The target of a figure that is not one of each replica.
+fn total(value_milli: Option<i64>, average_milli: Option<i64>) -> Target {
+    match (value_milli, average_milli) {
+        (Some(value), _) => Target::Value { value: Milli(value) },
+        (None, average) => Target::AverageValue { average_value: Milli(average.unwrap_or(i64::MAX)) },
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Gateways {
     /// The figures before, and when the two were told.
     former: BTreeMap<String, (Figures, Instant, Instant)>,
     told_at: BTreeMap<String, Instant>,
+    /// Requests since this engine began to look, all gateways together: to each service, and (without a name) by the ingress.
+    totals: BTreeMap<String, u64>,
     followed: BTreeMap<String, AbortHandle>,
     pace: watch::Sender<Duration>,
 }
@@ -49,6 +51,7 @@ impl Default for Gateways {
             figures: BTreeMap::new(),
             former: BTreeMap::new(),
             told_at: BTreeMap::new(),
+            totals: BTreeMap::new(),
             followed: BTreeMap::new(),
             pace: watch::channel(CALM).0,
         }
@@ -60,6 +63,7 @@ impl Gateways {
     pub(super) fn take(&mut self, gateway: String, figures: Option<Figures>, at: Instant) {
         match figures {
             Some(figures) => {
+                self.count(&gateway, &figures);
                 let then = self.told_at.insert(gateway.clone(), at);
                 if let (Some(former), Some(then)) = (self.figures.insert(gateway.clone(), figures), then) {
                     self.former.insert(gateway, (former, then, at));
@@ -71,6 +75,30 @@ impl Gateways {
                 self.told_at.remove(&gateway);
             }
         }
+    }
+
+    /// Counts the requests since a gateway's last answer.
+    fn count(&mut self, gateway: &str, now: &Figures) {
+        let Some(former) = self.figures.get(gateway).filter(|former| former.epoch == now.epoch) else { return };
+        for (replica, figures) in &now.replicas {
+            let then = former.replicas.get(replica).map_or(0, |former| former.requests);
+            let (new, Some((service, _))) = (figures.requests.saturating_sub(then), replica.rsplit_once('-')) else {
+                continue;
+            };
+            if new > 0 {
+                *self.totals.entry(service.to_owned()).or_default() += new;
+            }
+        }
+        let by_ingress = |figures: &Figures| -> u64 {
+            let routes = figures.routes.iter().filter(|(route, _)| !route.contains("->"));
+            routes.map(|(_, route)| route.requests).sum()
+        };
+        *self.totals.entry(String::new()).or_default() += by_ingress(now).saturating_sub(by_ingress(former));
+    }
+
+    /// Requests since this engine began to look: to a service, or (without a name) by the ingress.
+    pub(super) fn total(&self, of: &str) -> u64 {
+        self.totals.get(of).copied().unwrap_or(0)
     }
 
     /// What a gateway told last, what it told before that, and the time between; `None` when that can't be compared.

@@ -2,52 +2,48 @@
 //!
 //! Invariant: the number of replicas of a service with an autoscaler is its last answer, and nobody else's.
 
-use super::{Engine, deciding::Words, figures::is_of, turning::Wake};
-use crate::{
-    marks::Marks,
-    replica::{Replica, Stage},
-    usage,
+use super::{
+    Engine,
+    deciding::Words,
+    figures::is_of,
+    measuring::{described, uses_processor, uses_requests},
+    turning::Wake,
 };
+use crate::marks::Marks;
 use plimsoll_control::account::{self, Autoscale, Question};
 use plimsoll_control::autoscale::{
-    self, Act, Decision, Memory, Policy, Reason, Seen,
-    condition::Status,
-    manual::Manual,
-    policy::Metric,
-    prediction,
-    seen::{self, Answer, Container, Phase, Pod, Reading, Sample, Usage},
-    service::MEMORY_VERSION,
-    traffic,
+    self, Act, Decision, Memory, Policy, Reason, condition::Status, manual::Manual, prediction,
+    service::MEMORY_VERSION, traffic,
 };
 use plimsoll_journal::entry::Entry;
-use plimsoll_model::{Instant, Millis, Service, autoscaling::Autoscaling, service::Resources};
+use plimsoll_model::{Instant, Millis, Service, autoscaling::Autoscaling};
 use plimsoll_wire::gateway::ReplicaFigures;
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
 
-/// Requests a second of each replica, among what a replica is looked at for.
-const REQUESTS: &str = "requests";
 /// At least so often what traffic was like is written down while there is any.
 const NOTE_EVERY: Millis = Millis::from_secs(15);
 
 /// What the file says, as far as this machine can act on it.
-struct Here {
-    written: Autoscaling,
-    policy: Policy,
+pub(super) struct Here {
+    pub(super) written: Autoscaling,
+    pub(super) policy: Policy,
 }
 
 /// One autoscaler, between two decisions.
 pub(crate) struct Scaler {
-    memory: Memory,
+    pub(super) memory: Memory,
     /// What gateways saw and was not decided about.
-    samples: Vec<traffic::Sample>,
-    marks: Marks,
+    pub(super) samples: Vec<traffic::Sample>,
+    pub(super) marks: Marks,
     /// When to decide though nothing is seen.
     due: Instant,
     noted_at: Instant,
     /// How it stands, for a person.
     said: String,
     /// Requests that replicas were given, where a metric asks for them.
-    requests: Marks,
+    pub(super) requests: Marks,
+    /// Requests to services, or by the ingress, of which a metric is.
+    pub(super) objects: Marks,
     /// What the file says, and what that comes to here: cron expressions are not read anew at every look.
     policy: Option<(Autoscaling, Rc<Here>)>,
     /// What load asked for in former weeks.
@@ -68,6 +64,7 @@ impl Scaler {
             noted_at: Instant(0),
             said: String::new(),
             requests: Marks::default(),
+            objects: Marks::default(),
             policy: None,
             demand: demand.cloned().unwrap_or_default(),
             needed: None,
@@ -119,7 +116,7 @@ impl Engine {
         let policy = &here.policy;
         let current = self.wanted_replicas(name, &service);
         let foreseen = self.foresee(&mut scaler, name, own, now);
-        let mut seen = self.seen_by(&mut scaler, (name, &service), policy, now);
+        let mut seen = self.seen_by(&mut scaler, (name, &service), &here, now);
         seen.predicted = foreseen.as_ref().map_or(0, |foreseen| foreseen.floor);
         let before = scaler.memory.clone();
         let decision = autoscale::decide(policy, &mut scaler.memory, &seen);
@@ -129,6 +126,7 @@ impl Engine {
         let marks = [
             uses_processor(policy).then_some(scaler.marks.due),
             uses_requests(policy).then_some(scaler.requests.due),
+            described(&here.written).next().map(|_| scaler.objects.due),
             foreseen.map(|foreseen| foreseen.again_at),
         ];
         let due = decision.again_at.into_iter().chain(marks.into_iter().flatten()).min();
@@ -179,67 +177,6 @@ impl Engine {
         let answer = account::scaled(&asked.seen, decision);
         let words = Words { subject: name, reason: "Scaled", message: &message, warning: false };
         self.tell_decision(&words, &Question::Autoscale(Box::new(asked)), answer);
-    }
-
-    /// What one autoscaler is told.
-    fn seen_by(&self, scaler: &mut Scaler, (name, service): (&str, &Service), policy: &Policy, now: Instant) -> Seen {
-        let looks = policy.hpa.is_some() && scaler.memory.hpa_at.is_none_or(|due| due <= now);
-        if uses_processor(policy) && (looks || scaler.marks.due <= now) {
-            let used = self.replicas_of(name).filter_map(processor_time).collect();
-            scaler.marks.mark(now, &used);
-        }
-        if uses_requests(policy) && (looks || scaler.requests.due <= now) {
-            // In millionths, so that the rate comes out in thousandths of a request a second.
-            let given = |replica: &Replica| (replica.process_id(), self.gateways.requests(&replica.id) * 1_000_000);
-            let given = self.replicas_of(name).map(given).collect();
-            scaler.requests.mark(now, &given);
-        }
-        let metrics = policy.hpa.as_ref().filter(|_| looks).map(|hpa| hpa.metrics_or_default().into_owned());
-        let metrics = metrics.unwrap_or_default();
-        let readings = metrics.iter().map(|metric| self.reading(metric, name, scaler, now)).collect();
-        let (mut pods, mut there, mut ready) = (Vec::new(), 0, 0_u32);
-        for replica in self.replicas_of(name) {
-            there += i32::from(!matches!(replica.stage, Stage::Stopping(_)));
-            ready += u32::from(replica.serves());
-            pods.push(pod(replica, &service.resources));
-        }
-        Seen {
-            hpa: seen::Seen {
-                at: now,
-                spec_replicas: i32::try_from(self.wanted_replicas(name, service)).ok(),
-                status_replicas: there,
-                selector: seen::Selector::Clear,
-                pods,
-                readings,
-                explain: true,
-            },
-            traffic: traffic::Seen {
-                samples: std::mem::take(&mut scaler.samples),
-                ready,
-                waiting: u32::try_from(self.gateways.held(name)).unwrap_or(u32::MAX),
-            },
-            predicted: 0,
-        }
-    }
-
-    /// What this machine tells about one metric.
-    fn reading(&self, metric: &Metric, name: &str, scaler: &Scaler, now: Instant) -> Reading {
-        let name_of = match metric {
-            Metric::Resource { resource } => resource.name.as_str(),
-            Metric::Pods { .. } => REQUESTS,
-            _ => return Reading::Failed("nothing on this machine tells this metric".into()),
-        };
-        let sample = |replica: &Replica| match name_of {
-            "cpu" => scaler.marks.sample(&replica.process_id(), &replica.id.to_string()),
-            "memory" => {
-                let bytes = usage::of(replica.process.as_ref()?).memory?;
-                let usage = Usage::Whole(i64::try_from(bytes.saturating_mul(1000)).unwrap_or(i64::MAX));
-                Some(Sample { pod: replica.id.to_string(), at: now, window: Millis(0), usage })
-            }
-            REQUESTS => scaler.requests.sample(&replica.process_id(), &replica.id.to_string()),
-            _ => None,
-        };
-        Reading::Pods(self.replicas_of(name).filter_map(sample).collect())
     }
 
     /// Keeps what a gateway saw since its last answer, for the autoscalers that go by traffic.
@@ -330,50 +267,6 @@ impl Engine {
             return None;
         }
         self.scalers.get(name).map(|scaler| scaler.said.clone()).filter(|said| !said.is_empty())
-    }
-}
-
-/// Whether the requests that replicas are given are to be marked.
-fn uses_requests(policy: &Policy) -> bool {
-    policy.hpa.as_ref().is_some_and(|hpa| hpa.metrics.iter().any(|metric| matches!(metric, Metric::Pods { .. })))
-}
-
-/// Whether processor time is to be marked.
-fn uses_processor(policy: &Policy) -> bool {
-    let by_processor = |metric: &Metric| matches!(metric, Metric::Resource { resource } if resource.name == "cpu");
-    policy.hpa.as_ref().is_some_and(|hpa| hpa.metrics_or_default().iter().any(by_processor))
-}
-
-fn processor_time(replica: &Replica) -> Option<(String, u64)> {
-    Some((replica.process_id(), usage::of(replica.process.as_ref()?).cpu_us?))
-}
-
-/// A replica as Kubernetes' autoscaler sees a pod.
-fn pod(replica: &Replica, resources: &Resources) -> Pod {
-    let narrow = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let mut requests = BTreeMap::new();
-    if let Some(cpu) = resources.cpu_request.or(resources.cpu_limit) {
-        requests.insert("cpu".to_owned(), narrow(cpu.0));
-    }
-    if let Some(memory) = resources.memory_request.or(resources.memory_limit) {
-        requests.insert("memory".to_owned(), narrow(memory.0.saturating_mul(1000)));
-    }
-    let phase = match replica.stage {
-        Stage::Launching => Phase::Pending,
-        Stage::BackOff { .. } if replica.attempt == 0 => Phase::Pending,
-        Stage::Done if replica.failed => Phase::Failed,
-        Stage::Done => Phase::Succeeded,
-        _ => Phase::Running,
-    };
-    let status = if replica.serves() { Answer::True } else { Answer::False };
-    Pod {
-        name: replica.id.to_string(),
-        phase,
-        deleting: matches!(replica.stage, Stage::Stopping(_)),
-        started_at: Some(replica.created_at),
-        ready: Some(seen::Ready { status, since: replica.ready_since.unwrap_or(replica.readiness_at) }),
-        containers: vec![Container { name: replica.id.service.clone(), requests }],
-        requests: BTreeMap::new(),
     }
 }
 
