@@ -187,6 +187,27 @@ fn a_step_is_answered_within_300_ms() {
     }
 }
 
+/// Under little traffic, too: from 20 requests a second to 200, of which 25 are one replica's part.
+#[test]
+fn a_leap_under_little_traffic_is_answered_within_200_ms_and_a_page_is_none() {
+    let mut policy = service(1, 100);
+    policy.traffic = policy.traffic.map(|own| traffic::Policy { requests_per_second: Some(25_000), ..own });
+    let (mut memory, mut at, mut replicas) = (Memory::default(), START, 1);
+    run(&policy, &mut memory, (&mut at, &mut replicas), (90, 20));
+    assert_eq!(replicas, 1);
+    // One page with two dozen parts, all at once.
+    run_once(&policy, &mut memory, (&mut at, &mut replicas), 24);
+    run(&policy, &mut memory, (&mut at, &mut replicas), (90, 20));
+    assert_eq!(replicas, 1);
+    let stepped = at;
+    while replicas < 8 {
+        run_once(&policy, &mut memory, (&mut at, &mut replicas), 10);
+        let waited = at.since(stepped);
+        assert!(replicas >= 5 || waited < Millis(200), "{replicas} after {waited}");
+        assert!(waited <= Millis(300), "{replicas} after {waited}");
+    }
+}
+
 fn run_once(policy: &Policy, memory: &mut Memory, (at, replicas): (&mut Instant, &mut u32), arrived: u64) {
     *at = at.after(Millis(50));
     if let Act::ScaleTo(count) = decide(policy, memory, &with_traffic(*at, *replicas, vec![burst(*at, arrived)])).act {

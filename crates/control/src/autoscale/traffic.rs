@@ -31,6 +31,10 @@ pub struct Policy {
     /// Fewer requests than this say nothing yet: the panic window is lengthened until it holds so many.
     /// 60: at a load just on target, chance alone doubles it about once in a million windows.
     pub panic_evidence: u64,
+    /// The same where the load is three times what the ready replicas would carry on target, by which fewer requests say as
+    /// much. 32: three times what is expected comes by chance about once in ten million windows; fewer could be one page
+    /// with all that it needs.
+    pub leap_evidence: u64,
     /// At most so many times the ready replicas at once. Knative: 1000.
     pub up_rate_max: u64,
     /// At least one in so many of the ready replicas stays at each look. Knative: 2.
@@ -50,6 +54,7 @@ impl Default for Policy {
             panic_window: Millis::from_secs(6),
             panic_threshold_percent: 200,
             panic_evidence: 60,
+            leap_evidence: 32,
             up_rate_max: 1000,
             down_rate_max: 2,
             slack_percent: 10,
@@ -104,7 +109,7 @@ pub fn wanted(
     }
     let ready = u64::from(seen.ready.max(1));
     let calm = memory.stable_average(policy, at);
-    let alarm = memory.panic_average(policy, at);
+    let alarm = memory.panic_average(policy, ready, at);
     let grow = calm.replicas(policy, 100);
     let calm_wants = if grow >= u64::from(current) {
         grow
@@ -118,7 +123,8 @@ pub fn wanted(
         format!("traffic: {calm} over the stable window: {calm_wants}; {alarm} over the panic window: {alarm_wants}")
     });
 
-    let alarmed = alarm.evident(policy) && alarm.exceeds(policy, ready.saturating_mul(policy.panic_threshold_percent));
+    let alarmed =
+        alarm.evident(policy, ready) && alarm.exceeds(policy, ready.saturating_mul(policy.panic_threshold_percent));
     if alarmed {
         memory.panic_since = Some(at);
     } else if memory.panic_since.is_some_and(|since| since.after(policy.stable_window) <= at) {

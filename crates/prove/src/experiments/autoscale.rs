@@ -1,14 +1,15 @@
 //! `autoscale`: a calm load, then at once a multiple of it; for how many seconds is the objective broken?
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use plimsoll_api::Event;
 use plimsoll_load::{Arrivals, Report, Second};
 use plimsoll_model::Millis;
 use plimsoll_model::promise::Promise;
 
 use crate::judge::{self, AutoscaleSeen};
 use crate::lab::Lab;
-use crate::proof::{Shown, Unproven, figure, generator, requests, time};
+use crate::proof::{Figure, Shown, Unproven, figure, generator, requests, time};
 use crate::visit::{self, Visit};
 
 /// Requests a second of the step, unless the promise says otherwise.
@@ -48,9 +49,11 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, step: &Step<'_>) -> Result
     plan.warm_up = Duration::ZERO;
     let running = plan.start().map_err(visit::not_run)?;
     let mut grown: Vec<(Duration, u32)> = Vec::new();
+    let mut began = None;
     while running.progress().elapsed.is_none_or(|elapsed| elapsed < duration) {
         let now = ready(lab, &services).await?;
         let elapsed = running.progress().elapsed.unwrap_or_default();
+        began = began.or_else(|| wall_clock().checked_sub(elapsed).filter(|_| elapsed > Duration::ZERO));
         if now > grown.last().map_or(before, |(_, count)| *count) {
             running.mark(format!("{now} ready"));
             grown.push((elapsed, now));
@@ -63,6 +66,9 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, step: &Step<'_>) -> Result
     let mut figures = vec![requests("requests of the step", &report)];
     figures.push(figure("load", format!("{before_per_s:.0}/s, then {after_per_s:.0}/s at once")));
     figures.push(figure("replicas ready", in_words(before, &grown)));
+    if let Some(reaction) = reaction(lab, &services, began.unwrap_or_default()).await {
+        figures.extend(reaction.figures());
+    }
     figures.push(figure("seconds broken", format!("{} of {}", seen.broken.as_secs(), report.series.len())));
     figures.push(generator(&report));
     let statement = format!(
@@ -74,6 +80,62 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, step: &Step<'_>) -> Result
     let judgement = judge::autoscale(step.max.as_duration(), &seen);
     let run = visit::ended("the step", &plan, report);
     Ok(Shown { judgement, statement, figures, requests: asked, failed, runs: vec![calm, run] })
+}
+
+/// The time since the Unix epoch.
+fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// How soon after the step something was done about it, and by what that was delayed.
+#[derive(Debug, PartialEq)]
+struct Reaction {
+    /// Until more replicas were decided on.
+    decided: Duration,
+    /// Until the first of their processes was started.
+    started: Duration,
+    /// Until the first of them was ready.
+    ready: Duration,
+    /// How long that one took from its start to being ready: the program's own part.
+    own_start: Duration,
+}
+
+impl Reaction {
+    fn figures(&self) -> [Figure; 4] {
+        [
+            figure("decided after", time(self.decided)),
+            figure("first process started after", time(self.started)),
+            figure("first one ready after", time(self.ready)),
+            figure("its own start", time(self.own_start)),
+        ]
+    }
+}
+
+/// `None`: nothing was decided, or the engine does not tell. What is promised does not hang on it.
+async fn reaction(lab: &Lab, services: &[String], began: Duration) -> Option<Reaction> {
+    let events = lab.client.events_so_far(0).await.ok()?;
+    reaction_in(&events, services, began)
+}
+
+/// By what the engine told: its clock is that of this machine.
+fn reaction_in(events: &[Event], services: &[String], began: Duration) -> Option<Reaction> {
+    let at = |event: &Event| Duration::from_micros(event.at.0);
+    let since = events.iter().filter(|event| at(event) >= began);
+    let is_of = |event: &Event| {
+        event.subject.rsplit_once('-').is_some_and(|(service, _)| services.iter().any(|name| name == service))
+    };
+    let decided = since.clone().find(|event| event.reason == "Scaled" && services.contains(&event.subject))?;
+    let mut later = since.filter(|event| event.number > decided.number && is_of(event));
+    let started: Vec<&Event> = later.clone().filter(|event| event.reason == "Started").collect();
+    let ready = later
+        .find(|event| event.reason == "Ready" && started.iter().any(|started| started.subject == event.subject))?;
+    let its_start = started.iter().find(|started| started.subject == ready.subject)?;
+    Some(Reaction {
+        decided: at(decided) - began,
+        started: at(started.first()?) - began,
+        ready: at(ready) - began,
+        own_start: at(ready).saturating_sub(at(its_start)),
+    })
 }
 
 /// Ready replicas of all services behind the route.
@@ -118,6 +180,28 @@ mod tests {
         let ms = Duration::from_millis;
         let second = Second { at: ms(0), asked: 100, failed, p50: ms(1), p99: ms(p99_ms), max: ms(p99_ms) };
         assert_eq!(is_broken(&second, ms(100)), want);
+    }
+
+    fn told(number: u64, at_ms: u64, subject: &str, reason: &str) -> Event {
+        let at = plimsoll_model::Instant(at_ms * 1000);
+        Event { number, at, subject: subject.into(), reason: reason.into(), message: String::new(), warning: false }
+    }
+
+    #[test]
+    fn a_reaction_is_read_from_what_was_told_after_the_step() {
+        let events = [
+            told(1, 900, "web", "Scaled"),
+            told(2, 950, "web-2", "Started"),
+            told(3, 1080, "web", "Scaled"),
+            told(4, 1085, "web-2", "Ready"),
+            told(5, 1090, "web-3", "Started"),
+            told(6, 1095, "other-1", "Ready"),
+            told(7, 1400, "web-3", "Ready"),
+        ];
+        let ms = Duration::from_millis;
+        let want = Reaction { decided: ms(80), started: ms(90), ready: ms(400), own_start: ms(310) };
+        assert_eq!(reaction_in(&events, &["web".into()], ms(1000)), Some(want));
+        assert_eq!(reaction_in(&events, &["other".into()], ms(1000)), None);
     }
 
     #[test]

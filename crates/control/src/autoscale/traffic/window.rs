@@ -79,9 +79,14 @@ impl Average {
         [rate, policy.concurrency.map(|target| (u128::from(self.load), each(target)))]
     }
 
-    /// Whether there is enough in it to act on at once.
-    pub(super) fn evident(&self, policy: &Policy) -> bool {
-        self.arrived >= policy.panic_evidence || self.elapsed >= policy.panic_window
+    /// Whether there is enough in it to act on at once, by so many ready replicas.
+    pub(super) fn evident(&self, policy: &Policy, ready: u64) -> bool {
+        self.arrived >= policy.panic_evidence || self.leaps(policy, ready) || self.elapsed >= policy.panic_window
+    }
+
+    /// Whether it is so much more than the ready replicas carry on target that fewer requests say so.
+    fn leaps(&self, policy: &Policy, ready: u64) -> bool {
+        self.arrived >= policy.leap_evidence && self.exceeds(policy, ready.saturating_mul(300))
     }
 }
 
@@ -153,17 +158,20 @@ impl Memory {
     }
 
     /// The average of the shortest window that ends now and holds enough evidence, at most the panic window.
-    pub(super) fn panic_average(&self, policy: &Policy, at: Instant) -> Average {
+    pub(super) fn panic_average(&self, policy: &Policy, ready: u64, at: Instant) -> Average {
         let (mut load, mut arrived, mut start) = (0_u64, 0_u64, at);
+        let mut enough = false;
         for slot in self.fine.iter().rev() {
-            if arrived >= policy.panic_evidence {
-                break;
-            }
             load = load.saturating_add(slot.load);
             arrived = arrived.saturating_add(slot.arrived);
             start = slot.from;
+            let average = Average { load, arrived, elapsed: at.since(start) };
+            enough = arrived >= policy.panic_evidence || average.leaps(policy, ready);
+            if enough {
+                break;
+            }
         }
-        if arrived < policy.panic_evidence {
+        if !enough {
             let whole = at.0.saturating_sub(policy.panic_window.0.saturating_mul(1000));
             start = Instant(whole.max(self.first_at.map_or(0, |first| first.0)).min(at.0));
         }
