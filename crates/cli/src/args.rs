@@ -447,16 +447,16 @@ pub(crate) struct Load {
     #[arg(short, long, default_value_t = 10)]
     pub(crate) duration: u64,
     /// Connections at most
-    #[arg(short, long, default_value_t = 256)]
+    #[arg(short, long, default_value_t = 256, requires = "url")]
     pub(crate) connections: u32,
     /// The method
-    #[arg(short = 'X', long, default_value = "GET")]
+    #[arg(short = 'X', long, default_value = "GET", requires = "url")]
     pub(crate) method: String,
     /// A header, as `Name: value`
-    #[arg(short = 'H', long)]
+    #[arg(short = 'H', long, requires = "url")]
     pub(crate) header: Vec<String>,
     /// The body
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", requires = "url")]
     pub(crate) body: String,
     /// The statuses of a right answer: 200, 2xx, 200-299, and several with commas. Default: 200-399
     #[arg(long, value_name = "STATUSES", requires = "url")]

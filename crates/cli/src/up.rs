@@ -2,7 +2,7 @@
 
 use crate::{
     args::Up,
-    interrupted::{self, Progress, interrupted},
+    interrupted::{self, Interrupts, Progress, interrupted},
     keeper, print, project, release, status,
     stay::{again, show_line, show_logs, stay},
     watch,
@@ -12,7 +12,6 @@ use plimsoll_api::{Client, ClientError, Offer, Status};
 use plimsoll_model::{System, system::SettingClass};
 use plimsoll_wire::place::Place;
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt, process::ExitCode, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Variables that services inherit from whoever runs `up`.
 pub(crate) const INHERITED: [&str; 10] =
@@ -29,10 +28,9 @@ pub(crate) enum Arrival {
     TimeOver,
 }
 
-/// Runs the system. Whatever is being waited for, Ctrl-C ends it.
+/// Runs the system. Whatever is being waited for, Ctrl-C ends it, and so do SIGTERM and a terminal that is closed.
 pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
-    // Before anything else: from here to the end no Ctrl-C is lost.
-    let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let mut interrupts = Interrupts::listen()?;
     let Some(project) = project::read(up.at.file.as_deref(), &up.overlay)? else {
         tell_refused(&up).await;
         return Ok(ExitCode::FAILURE);
@@ -41,7 +39,7 @@ pub(crate) async fn up(up: Up) -> anyhow::Result<ExitCode> {
     let progress = Progress::default();
     tokio::select! {
         biased;
-        _ = interrupts.recv() => interrupted(&up, (&place, &project.folder), &progress, &mut interrupts).await,
+        code = interrupts.recv() => interrupted(&up, (&place, &project.folder), &progress, (code, &mut interrupts)).await,
         code = run(&up, &place, &project, &progress) => code,
     }
 }

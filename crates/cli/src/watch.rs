@@ -120,7 +120,7 @@ impl Sources {
     /// Takes every notice there is; answers the first that counts.
     fn take(&mut self) -> io::Result<Option<PathBuf>> {
         let mut buffer = [MaybeUninit::uninit(); 8192];
-        let (mut first, mut fresh) = (None, Vec::new());
+        let (mut first, mut fresh, mut missed) = (None, Vec::new(), false);
         let mut reader = inotify::Reader::new(self.kernel.get_ref().as_fd(), &mut buffer);
         loop {
             let event = match reader.next() {
@@ -129,6 +129,7 @@ impl Sources {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(why) => return Err(why.into()),
             };
+            missed |= event.events().contains(ReadFlags::QUEUE_OVERFLOW);
             let Some((folder, names)) = self.folders.get(&event.wd()) else { continue };
             let name = event.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let counts = match names {
@@ -152,7 +153,22 @@ impl Sources {
             // It may be gone again.
             self.add_folder(&folder).ok();
         }
+        if missed {
+            let any = self.look_again();
+            first = first.or(any);
+        }
         Ok(first)
+    }
+
+    /// More has changed than the kernel keeps notices of: folders may have come that nobody told of. Answers one of those
+    /// that are watched, as what has changed.
+    fn look_again(&mut self) -> Option<PathBuf> {
+        let whole = self.folders.values().filter(|(_, names)| names.is_none());
+        for folder in whole.map(|(folder, _)| folder.clone()).collect::<Vec<_>>() {
+            // It may be gone.
+            self.add_folder(&folder).ok();
+        }
+        self.folders.values().next().map(|(folder, _)| folder.clone())
     }
 }
 
@@ -207,6 +223,32 @@ async fn bring_in(asked: &Up, client: &Client, sources: &mut Sources) -> anyhow:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// More than the kernel keeps notices of; a folder that came after that is watched all the same.
+    #[tokio::test]
+    async fn what_the_kernel_could_not_tell_is_looked_for() {
+        let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        let most: usize = most.trim().parse().unwrap();
+        if most > 100_000 {
+            eprintln!("skipped: the kernel keeps {most} notices, too many to write as many files");
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let kernel = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+        #[expect(deprecated, reason = "as above")]
+        let kernel = AsyncFd::new(kernel).unwrap();
+        let mut sources = Sources { kernel, folders: BTreeMap::new() };
+        sources.add(place.path()).unwrap();
+        // Each is told of twice at least: that it is there, and that it is closed.
+        for number in 0..=most / 2 {
+            fs::write(place.path().join(format!("{number}.c")), "").unwrap();
+        }
+        let unseen = place.path().canonicalize().unwrap().join("unseen");
+        fs::create_dir(&unseen).unwrap();
+        assert!(sources.changed().await.unwrap().starts_with(unseen.parent().unwrap()));
+        fs::write(unseen.join("late.c"), "").unwrap();
+        assert_eq!(sources.changed().await.unwrap(), unseen.join("late.c"));
+    }
 
     #[test]
     fn what_is_made_is_no_source() {

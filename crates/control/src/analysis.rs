@@ -3,16 +3,19 @@
 //! Ends: a version whose replicas end by themselves (a crash, or killed for want of memory) while those of the old one do
 //! not is worse, though every request is answered: the gateway tries what was in flight again elsewhere.
 //! Errors: a sequential test ([`evidence`]), which may be looked at after every sample and still aborts a good version
-//! with a chance of at most 1 − confidence. Latency: Mann-Whitney with a tolerance ([`latency`]).
+//! with a chance of at most 1 − confidence. Latency: the same test over windows of time, each of which says once which
+//! version was slower in it ([`windows`]), by more than a tolerance ([`latency`]).
 //!
 //! Invariant: without enough requests the answer is never `Pass`.
 //! Invariant: what also happens to the old version is never held against the new one: then it waits.
 
 pub mod evidence;
 pub mod latency;
+mod windows;
 
 use evidence::Evidence;
 use latency::Latencies;
+use plimsoll_model::Instant;
 use plimsoll_model::rollout::Analysis;
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +30,9 @@ pub struct Policy {
     pub latency_percent: u64,
     /// How much likelier "worse" must be than "the same" to abort: 1000 is a false abort in a thousand releases.
     pub certainty: f64,
-    /// By how many standard deviations slower to abort.
-    pub deviations: f64,
+    /// The same for latency, for a version that is slower by just the tolerance: one that is not is aborted much more
+    /// seldom.
+    pub latency_certainty: f64,
     /// Fewer requests of the new version than this say nothing.
     pub requests_min: u64,
     /// So many replicas of the new version that end by themselves, and more than of the old one, abort it. One alone may
@@ -45,7 +49,7 @@ impl Policy {
             error_margin: 0.002,
             latency_percent: 125,
             certainty: 1000.0,
-            deviations: 4.0,
+            latency_certainty: 100.0,
             requests_min: 100,
             ends: 2,
         }
@@ -90,10 +94,32 @@ impl Counts {
 /// What both versions did in the same span.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sample {
+    /// When it was seen.
+    #[serde(default)]
+    pub at: Instant,
     /// The new version.
     pub new: Counts,
     /// The old version; empty when nothing went there.
     pub old: Counts,
+    /// How many replicas gave the answers: of the new version, of the old one. What is summed up over several spans is
+    /// summed up here too; 0 of the new one: it is not known.
+    #[serde(default)]
+    pub serving: (u64, u64),
+}
+
+impl Sample {
+    fn merge(&mut self, other: &Self) {
+        self.at = self.at.max(other.at);
+        self.new.merge(&other.new);
+        self.old.merge(&other.old);
+        self.serving = (self.serving.0 + other.serving.0, self.serving.1 + other.serving.1);
+    }
+
+    /// With less than a hundredth of the requests the old version has gone, or as good as: the few that it had at its end
+    /// say nothing about what came after them.
+    fn is_alone(&self) -> bool {
+        self.old.requests * 100 < self.new.requests
+    }
 }
 
 /// What is carried from one look to the next.
@@ -105,8 +131,14 @@ pub struct Memory {
     worse: Evidence,
     /// The new version fails more often than it may.
     failing: Evidence,
-    /// More than 5 in 100 answers take longer than they may.
+    /// More than 5 in 100 answers take longer than they may, window by window.
     slow: Evidence,
+    /// The new version is slower than the old one, window by window.
+    #[serde(default)]
+    slower: Evidence,
+    /// The window that is open.
+    #[serde(default)]
+    window: windows::Window,
     /// Replicas that ended by themselves: of the new version, of the old one.
     #[serde(default)]
     ends: (u64, u64),
@@ -115,24 +147,26 @@ pub struct Memory {
 impl Memory {
     /// Takes in a span.
     pub fn take(&mut self, policy: &Policy, sample: &Sample) {
-        let Sample { new, old } = sample;
+        let Sample { new, old, .. } = sample;
         evidence::compare(&mut self.worse, (new.requests, old.requests), (new.errors, old.errors));
         if let Some(most) = policy.limits.error_rate_max {
             let fine = new.requests.saturating_sub(new.errors);
             evidence::exceed(&mut self.failing, most.0 as f64 / 1e6, (new.errors, fine));
         }
-        if let Some(most) = policy.limits.latency_p95_max {
-            let longer = new.latencies.longer_than(most.0 * 1000);
-            evidence::exceed(&mut self.slow, 0.05, (longer, new.latencies.count() - longer));
-        }
         self.ends = (self.ends.0 + new.ends, self.ends.1 + old.ends);
-        self.seen.new.merge(new);
-        self.seen.old.merge(old);
+        self.seen.merge(sample);
+        if let Some(window) = self.window.take(sample, &self.seen) {
+            window.compare(&mut self.slower, policy.latency_percent, &self.seen);
+            if let Some(most) = policy.limits.latency_p95_max {
+                window.exceed(&mut self.slow, most.0 * 1000);
+            }
+        }
     }
 
     /// Begins a new step: its own requests decide whether it passes. What speaks against the version is kept.
     pub fn turn(&mut self) {
         self.seen = Sample::default();
+        self.window = windows::Window::default();
     }
 
     /// Requests that went to the new version since the last turn.
@@ -156,7 +190,7 @@ pub enum Verdict {
 /// Says what can be said now.
 #[must_use]
 pub fn judge(policy: &Policy, memory: &Memory) -> Verdict {
-    let Sample { new, old } = &memory.seen;
+    let Sample { new, old, .. } = &memory.seen;
     let (mine, theirs) = (new.rate(), old.rate());
     if memory.ends.0 >= policy.ends && memory.ends.0 > memory.ends.1 {
         let (mine, theirs) = memory.ends;
@@ -172,9 +206,7 @@ pub fn judge(policy: &Policy, memory: &Memory) -> Verdict {
         let times = memory.worse.ratio();
         return Verdict::Fail(format!("it fails more often than the old version: {compared} (odds {times:.0} to 1)"));
     }
-    // With less than a hundredth of the requests the old version has gone, or as good as: the few that it had at its end
-    // say nothing about what came after them.
-    let alone = old.requests * 100 < new.requests;
+    let alone = memory.seen.is_alone();
     if memory.failing.ratio() >= policy.certainty {
         // That it is above the limit is certain; that it alone is, need only be likely.
         if alone || memory.worse.ratio() >= policy.certainty / 10.0 {
@@ -182,14 +214,11 @@ pub fn judge(policy: &Policy, memory: &Memory) -> Verdict {
         }
         return Verdict::Inconclusive(format!("both versions fail more often than they may: {compared}"));
     }
-    let deviations = latency::slower(&new.latencies, &old.latencies, policy.latency_percent);
-    let enough_each = new.latencies.count() >= 50 && old.latencies.count() >= 50;
-    let slower = deviations.filter(|_| enough_each).unwrap_or(0.0);
-    if slower >= policy.deviations {
-        let tolerance = policy.latency_percent;
-        return Verdict::Fail(format!("it is slower than {tolerance} % of the old version, by {slower:.1} deviations"));
+    if memory.slower.ratio() >= policy.latency_certainty {
+        let (tolerance, times) = (policy.latency_percent, memory.slower.ratio());
+        return Verdict::Fail(format!("it is slower than {tolerance} % of the old version (odds {times:.0} to 1)"));
     }
-    if memory.slow.ratio() >= policy.certainty {
+    if memory.slow.ratio() >= policy.latency_certainty {
         let limit = policy.limits.latency_p95_max.unwrap_or_default();
         let old_slow = old.latencies.longer_than(limit.0 * 1000) * 20 > old.latencies.count();
         if alone || !old_slow {
@@ -203,7 +232,7 @@ pub fn judge(policy: &Policy, memory: &Memory) -> Verdict {
 /// The figures behind [`judge`], line by line.
 #[must_use]
 pub fn steps(policy: &Policy, memory: &Memory) -> Vec<String> {
-    let Sample { new, old } = &memory.seen;
+    let Sample { new, old, .. } = &memory.seen;
     let counted = |name: &str, counts: &Counts| {
         let p95 = counts.latencies.percentile(95).map(|us| format!(", p95 at most {} ms", us.div_ceil(1000)));
         let percent = counts.rate() * 100.0;
@@ -233,20 +262,23 @@ pub fn steps(policy: &Policy, memory: &Memory) -> Vec<String> {
     if let Some(most) = policy.limits.latency_p95_max {
         let odds = memory.slow.ratio();
         steps.push(format!(
-            "more than 5 in 100 answers take longer than {most}: odds {odds:.2} to 1, {certainty} decide"
+            "more than 5 in 100 answers take longer than {most}: odds {odds:.2} to 1, {} decide",
+            policy.latency_certainty
         ));
     }
-    if let Some(slower) = latency::slower(&new.latencies, &old.latencies, policy.latency_percent) {
-        let (tolerance, most) = (policy.latency_percent, policy.deviations);
-        steps.push(format!("slower than {tolerance} % of the old version: by {slower:.1} deviations, {most} decide"));
-    }
+    let (tolerance, odds) = (policy.latency_percent, memory.slower.ratio());
+    let busier = if windows::is_busier(&memory.seen) { "; not compared now: its replicas are busier" } else { "" };
+    steps.push(format!(
+        "slower than {tolerance} % of the old version: odds {odds:.2} to 1, {} decide{busier}",
+        policy.latency_certainty
+    ));
     steps.push(format!("{} of {} requests that it takes to pass", new.requests, policy.enough()));
     steps
 }
 
 /// Why it does not pass although nothing is proven against it.
 fn doubts(policy: &Policy, memory: &Memory, compared: &str) -> Option<String> {
-    let Sample { new, old } = &memory.seen;
+    let Sample { new, old, .. } = &memory.seen;
     let enough = policy.enough();
     if new.requests < enough {
         return Some(format!("too little traffic: {} of {enough} requests", new.requests));
@@ -258,6 +290,10 @@ fn doubts(policy: &Policy, memory: &Memory, compared: &str) -> Option<String> {
     // With 2 % or more of chance left for "worse" (odds of 50), it is not called as good.
     if old.requests > 0 && memory.worse.ratio() >= 50.0 && new.rate() >= old.rate() + policy.error_margin {
         return Some(format!("probably more errors than the old version: {compared}"));
+    }
+    // The same chance is not left here, for a version that has not had enough windows yet to be found.
+    if memory.slower.ratio() >= policy.latency_certainty / 5.0 {
+        return Some(format!("probably slower than {} % of the old version, but not surely", policy.latency_percent));
     }
     let p95 = new.latencies.percentile(95);
     if let Some(most) = policy.limits.latency_p95_max

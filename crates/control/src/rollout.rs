@@ -75,9 +75,11 @@ impl Policy {
         self.rollout.progress_deadline.unwrap_or(Millis::from_secs(600))
     }
 
-    /// Replicas of a canary that is to take `share`: rounded up, at least one.
+    /// Replicas of a canary that is to take `share`: at least one, and so many that none of them has more to do than one of
+    /// the old version, as long as the full number is enough for that. With more to do it would be slower for that alone.
     fn canary(&self, share: Ratio) -> u32 {
-        let count = (u64::from(self.replicas) * share.0).div_ceil(Ratio::ONE.0);
+        let rest = Ratio::ONE.0.saturating_sub(share.0).max(1);
+        let count = (u64::from(self.replicas) * share.0).div_ceil(rest);
         u32::try_from(count).unwrap_or(u32::MAX).clamp(1.min(self.replicas), self.replicas)
     }
 }

@@ -5,7 +5,7 @@
 use plimsoll_control::analysis::latency::Latencies;
 use plimsoll_control::analysis::{Counts, Memory, Policy, Sample, Verdict, judge};
 use plimsoll_model::rollout::Analysis;
-use plimsoll_model::{Millis, Ratio};
+use plimsoll_model::{Instant, Millis, Ratio};
 
 struct Draws(u64);
 
@@ -80,15 +80,21 @@ fn counts(draws: &mut Draws, pool: &Pool, version: Version, requests: u64) -> Co
     counts
 }
 
+/// The end of a span of half a second, which is as long as a window of such latencies has to be.
+fn end_of(span: u32) -> Instant {
+    Instant(1).after(Millis(u64::from(span) * 500))
+}
+
 /// Runs `spans` spans of 50 requests each, of which about `share` go to the new version; looks after every span. Answers
 /// with the number of requests to the new version, and the verdict that ended it.
 fn run(seed: u64, (new, old): (Version, Version), share: f64, spans: u32, pool: &Pool) -> (u64, Verdict) {
     let (policy, mut memory, mut draws) =
         (limits(), Memory::default(), Draws(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
     let mut verdict = Verdict::Inconclusive(String::new());
-    for _ in 0..spans {
+    for span in 0..spans {
         let mine = (0..50).filter(|_| draws.next() < share).count() as u64;
-        let sample = Sample { new: counts(&mut draws, pool, new, mine), old: counts(&mut draws, pool, old, 50 - mine) };
+        let (new, old) = (counts(&mut draws, pool, new, mine), counts(&mut draws, pool, old, 50 - mine));
+        let sample = Sample { at: end_of(span), new, old, ..Sample::default() };
         memory.take(&policy, &sample);
         verdict = judge(&policy, &memory);
         if matches!(verdict, Verdict::Fail(_)) {
@@ -160,10 +166,27 @@ fn a_version_that_turns_bad_late_is_found() {
     let (policy, mut memory, mut draws) = (limits(), Memory::default(), Draws(7));
     for turn in 0..2000 {
         let version = if turn < 1000 { GOOD } else { Version { errors: 0.3, slow: false } };
-        let sample = Sample { new: counts(&mut draws, &pool, version, 5), old: counts(&mut draws, &pool, GOOD, 45) };
+        let (new, old) = (counts(&mut draws, &pool, version, 5), counts(&mut draws, &pool, GOOD, 45));
+        let sample = Sample { at: end_of(turn), new, old, ..Sample::default() };
         memory.take(&policy, &sample);
         if let Verdict::Fail(why) = judge(&policy, &memory) {
             assert!((1000..1060).contains(&turn), "after {turn}: {why}");
+            return;
+        }
+    }
+    panic!("never found");
+}
+
+#[test]
+fn a_version_that_turns_slow_late_is_found() {
+    let pool = Pool::new();
+    let (policy, mut memory, mut draws) = (limits(), Memory::default(), Draws(8));
+    for turn in 0..2000 {
+        let version = Version { errors: 0.001, slow: turn >= 1000 };
+        let (new, old) = (counts(&mut draws, &pool, version, 15), counts(&mut draws, &pool, GOOD, 35));
+        memory.take(&policy, &Sample { at: end_of(turn), new, old, ..Sample::default() });
+        if let Verdict::Fail(why) = judge(&policy, &memory) {
+            assert!((1000..1040).contains(&turn) && why.contains("slower"), "after {turn}: {why}");
             return;
         }
     }
@@ -188,9 +211,9 @@ fn a_version_that_fails_is_found_though_the_old_one_has_gone_and_answered_one_re
         let mut memory = Memory::default();
         let old = Counts { requests: last, ..Counts::default() };
         // A replaced set is gone within one span; what the old version did in it is all that there is of it.
-        memory.take(&policy, &Sample { new: Counts::default(), old });
+        memory.take(&policy, &Sample { old, ..Sample::default() });
         for _ in 0..20 {
-            memory.take(&policy, &Sample { new: bad(10), old: Counts::default() });
+            memory.take(&policy, &Sample { new: bad(10), ..Sample::default() });
         }
         assert!(matches!(judge(&policy, &memory), Verdict::Fail(_)), "{last}: {:?}", judge(&policy, &memory));
     }
@@ -204,7 +227,7 @@ fn a_version_whose_replicas_end_by_themselves_is_aborted_though_every_request_is
         let (policy, mut memory) = (limits(), Memory::default());
         for span in 0..10 {
             let counts = |ends| Counts { requests: 100, ends: u64::from(span < ends), ..Counts::default() };
-            memory.take(&policy, &Sample { new: counts(new), old: counts(old) });
+            memory.take(&policy, &Sample { new: counts(new), old: counts(old), ..Sample::default() });
             // What speaks against it is kept from step to step.
             memory.turn();
         }

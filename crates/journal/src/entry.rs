@@ -377,6 +377,7 @@ impl Remembered {
                 }
                 self.renewed.insert(revision);
                 self.renewals.insert(service, renewal);
+                self.forget_revisions();
             }
             Entry::Upgrade(upgrade) => self.upgrade = *upgrade,
             Entry::Ending { volumes } => self.ending = Some(volumes),

@@ -6,7 +6,13 @@ use crate::{
     world::{World, ended},
 };
 use rustix::process::Signal;
-use std::{fs, path::PathBuf, process::Child, thread, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 /// A command that runs, and where it writes its errors.
 struct Running {
@@ -34,6 +40,38 @@ impl Running {
 /// Its replicas never get ready, and end at once when they are asked to.
 fn never_ready() -> String {
     WEB.replace("/ready", "/hang").replace("GracePeriodSeconds: 20", "GracePeriodSeconds: 1")
+}
+
+/// Asked to end by whoever runs it, or its terminal closed: as Ctrl-C. One that shall outlive its terminal does.
+#[test]
+fn in_the_foreground_every_way_to_end_it_ends_the_system() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
+        let world = World::new();
+        world.write(WEB);
+        let up = Running::start(&world, &["up"]);
+        world.until("it stays", || fs::read_to_string(&up.err).unwrap().contains("Ctrl-C ends").then_some(()));
+        sweep::signal(up.child.id().cast_signed(), signal);
+        assert_eq!(up.ended(), Some(code));
+        world.until_gone();
+    }
+}
+
+#[test]
+fn what_ignores_a_closed_terminal_goes_on() {
+    let world = World::new();
+    world.write(WEB);
+    let (plain, out, err) = world.command(&["up"]);
+    let mut command = Command::new("nohup");
+    command.arg(plain.get_program()).args(plain.get_args()).current_dir(&world.dir).stdin(Stdio::null());
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
+    let up = Running { child: command.spawn().unwrap(), out, err };
+    world.until("it stays", || fs::read_to_string(&up.err).unwrap().contains("Ctrl-C ends").then_some(()));
+    sweep::signal(up.child.id().cast_signed(), Signal::HUP);
+    // Of two that were heard, the closed terminal would be the first.
+    sweep::signal(up.child.id().cast_signed(), Signal::TERM);
+    assert_eq!(up.ended(), Some(143));
+    world.until_gone();
 }
 
 #[test]

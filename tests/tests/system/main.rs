@@ -17,6 +17,7 @@ mod explaining;
 mod files;
 mod front;
 mod interrupted;
+mod loading;
 mod look;
 mod machine;
 mod misbehaviour;

@@ -171,11 +171,15 @@ pub(super) fn observe(policy: &Policy, memory: &mut Memory, seen: &Seen) {
         Stage::Baking { .. } => (&memory.stable, &memory.previous),
         _ => (&memory.target, &memory.stable),
     };
+    let serving = |revision: &Option<RevisionId>| {
+        revision.as_ref().map_or(0, |revision| u64::from(available(policy, seen, revision)))
+    };
+    let serving = (serving(new), serving(old));
     for span in &seen.spans {
         let of = |revision: &Option<RevisionId>| {
             revision.as_ref().and_then(|one| span.get(one)).cloned().unwrap_or_default()
         };
-        memory.analysis.take(&limits, &Sample { new: of(new), old: of(old) });
+        memory.analysis.take(&limits, &Sample { at: seen.at, new: of(new), old: of(old), serving });
     }
 }
 

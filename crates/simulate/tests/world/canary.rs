@@ -23,6 +23,14 @@ pub(crate) fn canary() -> Service {
     Service { rollout, ..scene::service(4) }
 }
 
+/// Of another service: one whose replicas do so many requests at once.
+pub(crate) fn of_kind(mut scenario: Simulation, workers: u32) -> Simulation {
+    if let Some(work) = scenario.work.get_mut("web") {
+        work.workers = Some(workers);
+    }
+    scenario
+}
+
 /// A release 30 s after the beginning; requests fail once in a thousand anyway.
 pub(crate) fn scenario(per_second: u64, seconds: u64, (errors, times_milli): (Ratio, u64)) -> Simulation {
     let mut scenario = scene::scenario(seconds, per_second);
