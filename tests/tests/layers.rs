@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plimsoll-wire", &[]),
     ("plimsoll-journal", &["plimsoll-model", "plimsoll-control"]),
     ("plimsoll-api", &["plimsoll-model"]),
-    ("plimsoll-keeper", &["plimsoll-wire", "plimsoll-control"]),
+    ("plimsoll-keeper", &["plimsoll-wire"]),
     ("plimsoll-gateway", &["plimsoll-model", "plimsoll-control", "plimsoll-wire"]),
     ("plimsoll-stores", &["plimsoll-model", "plimsoll-control"]),
     (

@@ -197,8 +197,8 @@ impl Client {
     /// # Errors
     /// `Refused` if there is no such store or member, or it has no standbys.
     pub async fn switch_over(&self, store: &str, member: Option<&str>) -> Result<String, ClientError> {
-        let member = member.map(|member| format!("&member={member}")).unwrap_or_default();
-        self.order(&format!("{}?store={store}{member}", paths::SWITCHOVER)).await
+        let member = member.map(|member| format!("&member={}", percent(member))).unwrap_or_default();
+        self.order(&format!("{}?store={}{member}", paths::SWITCHOVER, percent(store))).await
     }
 
     /// What happened in releases.

@@ -16,10 +16,12 @@ mod choose;
 mod decide;
 mod seen;
 mod standbys;
+mod told;
 
 pub use choose::{Choice, Found, Outcome, choose};
 pub use decide::decide;
 pub use seen::{Answer, Member, Preparation, Process, Seen, Wanted};
+pub use told::{Event, What};
 
 use plimsoll_model::{Instant, Millis};
 use serde::{Deserialize, Serialize};
@@ -34,10 +36,19 @@ pub const CHOICE_WAIT: Millis = Millis::from_secs(2);
 pub const STRANDED_AFTER: Millis = Millis::from_secs(30);
 /// A standby that is further behind serves no reads.
 pub const READ_LAG_MAX: Millis = Millis::from_secs(1);
-/// One that serves none gets them back when it is no further behind than this.
-pub const READ_LAG_BACK: Millis = Millis(500);
+/// One that serves none gets them back when it is no further behind than this. More than [`LOOK_EVERY`] and a look take:
+/// whoever lacks anything at one look is reckoned to be behind since the one before.
+pub const READ_LAG_BACK: Millis = Millis(800);
 /// How often everything is looked at while nothing happens.
 pub const LOOK_EVERY: Millis = Millis(500);
+/// A primary that is to hand over and has not ended for so long is killed: whoever writes waits meanwhile.
+pub const HAND_OVER_MAX: Millis = Millis::from_secs(60);
+/// Whoever comes is to wait at every gateway before a primary that hands over is ended, but no longer than this.
+pub const HOLD_MAX: Millis = Millis::from_secs(5);
+/// A member that has not become the primary for so long, and does not run, is given up where the one before has its data.
+pub const PROMOTE_MAX: Millis = Millis::from_secs(60);
+/// One that runs has so long: it may have much to replay.
+pub const REPLAY_MAX: Millis = Millis::from_secs(300);
 /// So many positions of the primary are remembered at most; when there are more, every second one is dropped.
 const POSITIONS_MAX: usize = 128;
 
@@ -76,10 +87,13 @@ pub enum Stage {
         /// When that began.
         since: Instant,
     },
-    /// That member becomes the primary. There is no way back from here.
+    /// That member becomes the primary. Nobody is led to it before it is, so it may still be given up.
     Promoting {
         /// Who.
         to: usize,
+        /// When that began. 0: it is not known.
+        #[serde(default)]
+        since: Instant,
     },
 }
 
@@ -97,9 +111,7 @@ pub enum Unfit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Memory {
-    /// The shape of this value.
-    pub version: u16,
-    /// Grows by one with each new primary.
+    /// Grows by one with each new primary that is chosen.
     pub epoch: u64,
     /// Who is the primary.
     pub primary: usize,
@@ -121,13 +133,9 @@ pub struct Memory {
     pub reading: BTreeSet<usize>,
 }
 
-/// The version of [`Memory`] that this code writes.
-pub const MEMORY_VERSION: u16 = 1;
-
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            version: MEMORY_VERSION,
             epoch: 1,
             primary: 0,
             stage: Stage::Steady,
@@ -143,15 +151,16 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// What must be on disk before it is acted upon: everything but what is observed.
+    /// What must be on disk before it is acted upon: everything but what is observed. Who serves reads is part of it, so
+    /// that an engine that comes after closes no connection to a standby only because it has seen nothing yet.
     #[must_use]
     pub fn lasting(&self) -> Self {
         Self {
-            version: self.version,
             epoch: self.epoch,
             primary: self.primary,
             stage: self.stage,
             unfit: self.unfit.clone(),
+            reading: self.reading.clone(),
             ..Self::default()
         }
     }
@@ -250,12 +259,14 @@ pub struct Decision {
     pub leads_to: Option<usize>,
     /// Who is reached by its address for reads. Empty: the primary.
     pub reads: Vec<usize>,
-    /// A word for what a person should know of: `Failover`, `Promoted`, `Fenced`, `Refused`, `Rejoining` … None: nothing new.
-    pub event: Option<String>,
+    /// Commits wait for a standby, and none follows.
+    pub stalls: bool,
+    /// What a person should know of, each once as long as it is said again and again.
+    pub events: Vec<Event>,
     /// Why, for a person.
     pub reason: String,
     /// When to ask again at the latest.
-    pub again_at: Option<Instant>,
+    pub again_at: Instant,
 }
 
 /// A position in the log, as PostgreSQL writes it: `0/3000148`.

@@ -54,7 +54,7 @@ async fn questioned(oneshots: &Oneshots, place: &Place, path: &str, id: String) 
     let text = fs::read(&out).unwrap_or_default();
     fs::remove_file(&out).ok();
     serde_json::from_slice(&text).map_err(|_| {
-        let how = crate::store::member_words(&exit);
+        let how = crate::exit::ended(&exit);
         format!("{path} can't take over: asked what it speaks, it said nothing ({how})")
     })
 }

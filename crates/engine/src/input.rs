@@ -152,6 +152,8 @@ pub(crate) enum StoreNews {
     Decided {
         /// What the decider was given, and what it said.
         decided: Box<(Failover, failover::Decision)>,
+        /// What of that was not told before.
+        new: Vec<failover::Event>,
     },
     /// Who is reached by its addresses from now on, by place.
     Leads {

@@ -5,6 +5,7 @@ use plimsoll_wire::{
     VERSION,
     channel::Channel,
     keeper::{Answer, Ask, Inventory, Process, Refusal, Request, Said, Spawn},
+    place::ENGINE,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -114,7 +115,7 @@ impl Keeper {
 
     /// Says who speaks; tells the keeper's pid, and whether it took over.
     pub(crate) async fn hello(&self) -> Result<(i32, bool), KeeperError> {
-        match self.ask(Ask::Hello { version: VERSION, role: "engine".into() }, &[]).await?.0 {
+        match self.ask(Ask::Hello { version: VERSION, role: ENGINE.into() }, &[]).await?.0 {
             Answer::Hello { version, pid, took_over } => {
                 self.inner.version.set(version);
                 Ok((pid, took_over))

@@ -2,7 +2,7 @@
 
 use crate::{programs::Found, replica::Replica, secrets::Secrets, variables::expand};
 use plimsoll_journal::entry::AcceptedSystem;
-use plimsoll_model::Service;
+use plimsoll_model::{Service, service::Resources};
 use plimsoll_wire::keeper::{Limits, Spawn, User};
 use std::{collections::BTreeMap, path::Path};
 
@@ -53,7 +53,7 @@ pub(crate) fn spawn_of(replica: &Replica, site: &Site<'_>) -> Result<Spawn, Stri
         env: env.into_iter().collect(),
         dir: dir.display().to_string(),
         user: user_of(service),
-        limits: limits_of(service),
+        limits: limits_of(&service.resources, service.security.allow_privilege_escalation == Some(false)),
         log: Some(replica.id.to_string()),
         channel: false,
         respawn: false,
@@ -107,14 +107,14 @@ fn user_of(service: &Service) -> Option<User> {
     }
 }
 
-fn limits_of(service: &Service) -> Limits {
-    let resources = &service.resources;
+/// What the keeper is to hold a process to.
+pub(crate) fn limits_of(resources: &Resources, no_new_privileges: bool) -> Limits {
     Limits {
         memory_bytes: resources.memory_limit.map(|bytes| bytes.0),
         cpu_milli: resources.cpu_limit.map(|cpu| cpu.0),
         cpu_request_milli: resources.cpu_request.map(|cpu| cpu.0),
         pids: resources.pids,
         open_files: resources.open_files,
-        no_new_privileges: service.security.allow_privilege_escalation == Some(false),
+        no_new_privileges,
     }
 }

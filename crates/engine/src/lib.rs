@@ -10,6 +10,7 @@ mod candidate;
 mod clock;
 mod engine;
 mod events;
+mod exit;
 pub mod explain;
 mod figures;
 mod input;

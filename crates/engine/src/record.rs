@@ -61,7 +61,7 @@ impl Record {
     /// memory all the same.
     pub(crate) fn note(&mut self, entry: Entry) {
         if let Err(error) = self.journal.append(&entry, Durability::OurDeath) {
-            self.trouble = Some(crate::store::chain(&error));
+            self.trouble = Some(plimsoll_journal::chain(&error));
         }
         self.remembered.fold(entry);
         self.compact();
@@ -77,7 +77,7 @@ impl Record {
             self.compact();
         }
         if let Err(error) = self.journal.append(&entry, Durability::PowerLoss) {
-            self.trouble = Some(crate::store::chain(&error));
+            self.trouble = Some(plimsoll_journal::chain(&error));
             return Err(error);
         }
         self.trouble = None;
@@ -91,7 +91,7 @@ impl Record {
             return;
         }
         // A snapshot holds everything, also what could not be appended.
-        self.trouble = self.journal.snapshot(&self.remembered).err().map(|error| crate::store::chain(&error));
+        self.trouble = self.journal.snapshot(&self.remembered).err().map(|error| plimsoll_journal::chain(&error));
     }
 }
 

@@ -6,8 +6,7 @@
 mod member;
 mod replicated;
 mod server;
-
-pub(crate) use member::words as member_words;
+mod showing;
 
 use crate::{
     input::{Input, StoreNews},
@@ -16,13 +15,19 @@ use crate::{
 };
 use member::MemberRun;
 use plimsoll_control::{
+    account::Restart,
     failover,
     restart::{self, ExitSeen},
 };
+use plimsoll_journal::chain;
 use plimsoll_model::{Instant, Millis, Store, store::Engine};
 use plimsoll_stores::{Driver, Site, StoreError};
 use plimsoll_wire::keeper::Exit;
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
     time::sleep,
@@ -52,6 +57,8 @@ pub(crate) struct StoreRun {
     pub(crate) failover: failover::Memory,
     /// Which other primary a person wants; counts up with each wish.
     pub(crate) wish: watch::Receiver<(u64, Option<failover::Wanted>)>,
+    /// Whoever comes to its address waits there.
+    pub(crate) held: Rc<Cell<bool>>,
     /// Turns true when the store is to end.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -112,13 +119,14 @@ impl StoreRun {
 
     /// The driver; waits where what is missing may come.
     async fn driver(&mut self) -> Option<Driver> {
+        self.phase("Preparing", "looking for its server and its data");
         loop {
-            self.phase("Preparing", "looking for its server and its data");
             match plimsoll_stores::driver(&self.name, &self.store, &self.site) {
                 Ok(driver) => return Some(driver),
                 Err(error) => {
                     self.phase("Failed", chain(&error));
-                    if !error.passes() && !matches!(error, StoreError::Missing { .. }) {
+                    // What the file says may change: then there is another task. All else a person may put right.
+                    if matches!(error, StoreError::Unsupported { .. } | StoreError::Invalid { .. }) {
                         self.until_stop().await;
                         return None;
                     }
@@ -156,7 +164,7 @@ impl StoreRun {
                 Err((phase, why)) => {
                     ready = false;
                     self.phase(phase, why);
-                    self.pause(RETRY).await;
+                    self.pause(if phase == "Failed" { RETRY_SLOW } else { RETRY }).await;
                 }
             }
         }
@@ -205,36 +213,23 @@ fn changes_of(members: &[MemberRun]) -> u64 {
     members.iter().map(MemberRun::changes).sum()
 }
 
-/// An error with its causes, as one sentence.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// A store's engine, as it is written in a file.
 pub(crate) fn engine_name(engine: Engine) -> String {
     format!("{engine:?}").to_lowercase()
 }
 
-/// The end of a member that nobody asked for, as what decides about it sees it.
-fn ended(now: Instant, started_at: Instant, exit: &Exit) -> restart::Seen {
+/// Decides about the end, that nobody asked for, of a member that ran from and until then: it is always started again, and
+/// backed off like a service.
+fn after_end(
+    exit: &Exit,
+    (started_at, now): (Instant, Instant),
+    memory: &mut restart::Memory,
+) -> (Restart, restart::Decision) {
+    let policy = restart::Policy { stable_after: Millis::from_secs(10), ..restart::Policy::default() };
     let ran_for = now.since(started_at);
-    restart::Seen {
-        at: now,
-        exited_at: now,
-        exit: ExitSeen { code: exit.code, signal: exit.signal, oom: exit.oom, by_us: false, probe_kill: false },
-        ready_for: ran_for,
-        ran_for,
-    }
-}
-
-/// What decides about the end of a member: it is always started again, and backed off like a service.
-pub(crate) fn restart_policy() -> restart::Policy {
-    restart::Policy { stable_after: Millis::from_secs(10), ..restart::Policy::default() }
+    let exit = ExitSeen { code: exit.code, signal: exit.signal, oom: exit.oom, by_us: false, probe_kill: false };
+    let seen = restart::Seen { at: now, exited_at: now, exit, ready_for: ran_for, ran_for };
+    let asked = Restart { policy, memory: *memory, seen };
+    let decision = restart::decide(&policy, memory, &seen);
+    (asked, decision)
 }

@@ -4,6 +4,7 @@
 //! primary, connections to the one before are closed.
 
 use crate::{shared::Shared, table::Table, worker::Open};
+use plimsoll_control::route::members;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::copy_bidirectional_with_sizes,
@@ -31,30 +32,22 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
-    /// Whom it may be led to now, `turn` telling equals apart.
-    fn target(&self, table: &Table, turn: usize) -> Option<SocketAddr> {
-        let members = table.stores.get(&self.store)?;
-        let standbys = if self.reads { members.standbys.as_slice() } else { &[] };
-        match standbys.len() {
-            0 => members.primary,
-            count => standbys.get(turn % count).copied(),
-        }
+    /// Whom it is led to now; `draw` tells equals apart.
+    fn target(&self, table: &Table, draw: u64) -> Option<SocketAddr> {
+        members::member(table.stores.get(&self.store)?, self.reads, draw)
     }
 
-    /// Whether a connection to that member goes on: nobody is told to take its place.
+    /// Whether a connection to that member goes on.
     fn keeps(&self, table: &Table, to: SocketAddr) -> bool {
-        let Some(members) = table.stores.get(&self.store) else { return false };
-        let stands = self.reads && members.standbys.contains(&to);
-        let leads = members.primary.is_none_or(|primary| primary == to);
-        stands || (leads && (!self.reads || members.standbys.is_empty()))
+        table.stores.get(&self.store).is_some_and(|known| members::keeps(known, self.reads, to))
     }
 }
 
 /// Serves one connection to its end.
 pub(crate) async fn relay(shared: &Arc<Shared>, mut client: TcpStream, wish: &Wish, open: Open) {
     let mut editions = shared.edition.subscribe();
-    let turn = client.peer_addr().map_or(0, |peer| usize::from(peer.port()));
-    let Some((mut member, to)) = reach(shared, wish, &mut editions, turn).await else { return };
+    let draw = client.peer_addr().map_or(0, |peer| u64::from(peer.port()));
+    let Some((mut member, to)) = reach(shared, wish, &mut editions, draw).await else { return };
     // Without it small answers would wait for acknowledgements; a socket that refuses works all the same.
     let _ = client.set_nodelay(true);
     let _ = member.set_nodelay(true);
@@ -77,19 +70,19 @@ async fn reach(
     shared: &Shared,
     wish: &Wish,
     editions: &mut watch::Receiver<u64>,
-    turn: usize,
+    draw: u64,
 ) -> Option<(TcpStream, SocketAddr)> {
     let deadline = Instant::now() + HOLD;
-    let mut tried = turn;
+    let mut draw = draw;
     while Instant::now() < deadline {
         editions.mark_unchanged();
-        let target = wish.target(&shared.table.load(), tried);
+        let target = wish.target(&shared.table.load(), draw);
         let mut wait = deadline;
         if let Some(to) = target {
             if let Ok(Ok(stream)) = timeout(CONNECT, TcpStream::connect(to)).await {
                 return Some((stream, to));
             }
-            tried += 1;
+            draw += 1;
             wait = Instant::now() + AGAIN;
         }
         // Another edition, or another try.

@@ -1,7 +1,7 @@
 //! What happened, as a journal still tells it: events with what led to them, without an engine or beside one.
 
 use crate::{
-    Item, JournalError,
+    Item, chain,
     decided::Decided,
     entry::{Entry, Remembered},
     read,
@@ -67,17 +67,6 @@ impl History {
         let place = self.told.partition_point(|told| told.number < number);
         self.told.get(place).filter(|told| told.number == number)
     }
-}
-
-/// An error with everything below it.
-fn chain(error: &JournalError) -> String {
-    let mut text = error.to_string();
-    let mut below = std::error::Error::source(error);
-    while let Some(cause) = below {
-        text.push_str(&format!(": {cause}"));
-        below = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub mod replay;
 mod snapshot;
 
 pub use damage::{Damage, What};
-pub use error::JournalError;
+pub use error::{JournalError, chain};
 pub use files::{Disk, Files, WritableFile};
 pub use frame::{Record, Sequence};
 pub use journal::{Durability, Journal};

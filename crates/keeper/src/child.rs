@@ -1,5 +1,7 @@
 //! A process that the keeper looks after, from its start until it is forgotten.
 
+pub(crate) use plimsoll_wire::place::ENGINE;
+
 use crate::{cgroup::Group, proc};
 use plimsoll_wire::keeper::{Exit, Process, Spawn};
 use rustix::{
@@ -12,8 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The id of the engine.
-pub(crate) const ENGINE: &str = "engine";
 /// A process that ran so long had a good start.
 const GOOD_RUN: Duration = Duration::from_secs(10);
 /// The first wait between a bad end and the next start; before it, there is one start at once.

@@ -130,7 +130,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Adds changes. After an error the file is written anew with the next change.
+    /// Adds changes. After an error the file is written anew with the next turn of the loop.
     pub(crate) fn append(&mut self, changes: impl Iterator<Item = Change>) -> io::Result<()> {
         let mut text = Vec::new();
         for change in changes {

@@ -47,14 +47,6 @@ pub struct Options {
     pub log_caps: LogCaps,
 }
 
-impl Options {
-    /// The usual ones: an engine of `program` over `state`.
-    #[must_use]
-    pub fn new(state: PathBuf, program: PathBuf) -> Self {
-        Self { state, program, engine: true, take_over: false, log_caps: LogCaps::default() }
-    }
-}
-
 /// Whether this program could take over from a keeper of that state directory.
 ///
 /// # Errors

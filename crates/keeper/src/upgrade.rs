@@ -110,8 +110,15 @@ impl Keeper {
         rustix::fs::access(program, rustix::fs::Access::EXEC_OK)?;
         self.write_inventory();
         self.settle_connections();
-        let handover = Handover { former, ..self.handover(token, number) };
-        let text = memfd("plimsoll-handover", &serde_json::to_vec(&handover)?)?;
+        let mut handover = Handover { former, ..self.handover(token, number) };
+        let replaced = self.replace_with(program, &handover);
+        // This program goes on, and with it the lines that have begun.
+        self.logs.set_partial(std::mem::take(&mut handover.partial));
+        replaced
+    }
+
+    fn replace_with(&mut self, program: &Path, handover: &Handover) -> io::Result<std::convert::Infallible> {
+        let text = memfd("plimsoll-handover", &serde_json::to_vec(handover)?)?;
         let args = std::iter::once(program.as_os_str().to_owned()).chain(std::env::args_os().skip(1));
         let args = args.map(string).collect::<io::Result<Vec<CString>>>()?;
         let env = std::env::vars_os().filter(|(name, _)| name != RESUME);

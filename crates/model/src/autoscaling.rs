@@ -52,6 +52,12 @@ impl Default for Autoscaling {
 }
 
 impl Autoscaling {
+    /// How many there are until it has looked for the first time: the fewest, but it may not begin switched off.
+    #[must_use]
+    pub fn at_first(&self) -> u32 {
+        self.min_replicas.max(1)
+    }
+
     /// As one machine acts on it: a metric that nothing there measures takes no part, instead of failing at every look
     /// and by that keeping the number from ever shrinking. `takes_requests`: gateways see the requests of this service.
     #[must_use]

@@ -84,7 +84,7 @@ impl Reading<'_, '_> {
         }
         let vertical = service.entry("verticalAutoscaling");
         let vertical = vertical.and_then(|entry| self.vertical(&entry.node, service, autoscaling.as_ref()));
-        let start = autoscaling.as_ref().map_or(1, |scaling| scaling.min_replicas.max(1));
+        let start = autoscaling.as_ref().map_or(1, Autoscaling::at_first);
         (replicas.unwrap_or(start), autoscaling, vertical)
     }
 

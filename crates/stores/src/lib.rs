@@ -30,5 +30,6 @@ pub use error::{NotReady, StoreError};
 pub use external::external;
 pub use files::ConfigFile;
 pub use member::{Command, Member};
+pub use processes::works_below;
 pub use seen::{Inspection, MemberSeen, Provisioned};
 pub use site::{Front, Site, User};

@@ -29,6 +29,11 @@ use std::path::{Path, PathBuf};
 /// The administrator's role. Services get their own.
 pub(crate) const ADMIN: &str = "plimsoll_admin";
 
+/// The signal that ends a server cleanly: whoever is connected is cut off, and standbys get the end of the log.
+pub const STOP_SIGNAL: i32 = SIGINT;
+/// How long a server may take for that before it is killed.
+pub const GRACE: Millis = Millis::from_secs(30);
+
 /// A PostgreSQL store that runs here.
 #[derive(Debug)]
 pub struct Postgres {
@@ -119,8 +124,8 @@ impl Postgres {
                     format!("config_file={}", self.beside(place, "conf").display()),
                 ],
             ),
-            stop_signal: SIGINT,
-            grace: Millis::from_secs(30),
+            stop_signal: STOP_SIGNAL,
+            grace: GRACE,
         }
     }
 
@@ -181,7 +186,9 @@ impl Postgres {
             .await
             .map_err(|(act, why)| StoreError::Server { store: self.name.clone(), act, why })?;
         if let Some(password) = &self.replication {
-            let slots = self.others(place).map(standby::name).collect::<Vec<_>>();
+            // Those that the file asks for; further ones may have been.
+            let wanted = self.others(place).take(member_count(&self.store).saturating_sub(1));
+            let slots = wanted.map(standby::name).collect::<Vec<_>>();
             let standbys = standby::provision(&self.admin(place), password, &slots).await;
             done.extend(standbys.map_err(|(act, why)| StoreError::Server { store: self.name.clone(), act, why })?);
         }

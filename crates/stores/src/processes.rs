@@ -10,9 +10,20 @@ use std::{
 /// `None`: there is none that we may see; those of other users are visible to root only.
 pub(crate) fn working_in(dir: &Path) -> Option<u32> {
     let dir: PathBuf = fs::canonicalize(dir).ok()?;
+    working(|cwd| cwd == dir)
+}
+
+/// A process whose working directory is `dir` or lies below it. `None`: as above.
+#[must_use]
+pub fn works_below(dir: &Path) -> Option<u32> {
+    let dir: PathBuf = fs::canonicalize(dir).ok()?;
+    working(|cwd| cwd.starts_with(&dir))
+}
+
+fn working(is_there: impl Fn(&Path) -> bool) -> Option<u32> {
     fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        (fs::read_link(entry.path().join("cwd")).ok()? == dir).then_some(pid)
+        is_there(&fs::read_link(entry.path().join("cwd")).ok()?).then_some(pid)
     })
 }
 
@@ -29,9 +40,9 @@ mod tests {
             .stdin(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let found = working_in(dir.path());
+        let found = (working_in(dir.path()), works_below(dir.path().parent().unwrap()).is_some());
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(found, Some(child.id()));
+        assert_eq!(found, (Some(child.id()), true));
     }
 }

@@ -265,6 +265,12 @@ pub struct Exit {
 }
 
 impl Exit {
+    /// A start at `at`, in microseconds since the Unix epoch, that never came to a process: with the code of a shell.
+    #[must_use]
+    pub fn never_started(at: u64) -> Self {
+        Self { code: Some(127), unknown: false, ..Self::unknown(at) }
+    }
+
     /// An end of which nothing is known but that it was before `at`, in microseconds since the Unix epoch.
     #[must_use]
     pub fn unknown(at: u64) -> Self {

@@ -91,6 +91,9 @@ impl Place {
 /// The name under which the keeper keeps the listener of the local API.
 pub const API: &str = "api";
 
+/// What the keeper calls the engine's process.
+pub const ENGINE: &str = "engine";
+
 /// Variables by which whoever runs `up` tunes Plimsoll's own processes: handed on from the keeper to the engine and from
 /// there to gateways, and read by gateways.
 pub const TUNING: [&str; 6] = [

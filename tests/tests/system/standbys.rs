@@ -1,4 +1,4 @@
-//! PostgreSQL with standbys: faults 45 to 47 of the catalogue, and the engine's death in the middle of them.
+//! PostgreSQL with standbys: faults 45 to 49 of the catalogue, the engine's death in the middle of them, and a switchover.
 
 use crate::{sweep::signal, times, world::World};
 use plimsoll_api::Status;
@@ -8,7 +8,7 @@ use std::{
     process::Command,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -83,6 +83,8 @@ struct Write {
 /// One client that writes numbers, one after the other, and remembers which were acknowledged and when.
 struct Writer {
     acknowledged: Arc<Mutex<Vec<Write>>>,
+    /// How often it could not connect.
+    refused: Arc<AtomicUsize>,
     ends: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -91,13 +93,15 @@ impl Writer {
     fn start(url: &str) -> Self {
         let acknowledged: Arc<Mutex<Vec<Write>>> = Arc::default();
         let ends = Arc::new(AtomicBool::new(false));
-        let (kept, stop, url) = (acknowledged.clone(), ends.clone(), url.to_owned());
+        let refused: Arc<AtomicUsize> = Arc::default();
+        let (kept, stop, failed, url) = (acknowledged.clone(), ends.clone(), refused.clone(), url.to_owned());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let mut next = 0_i64;
                 while !stop.load(Relaxed) {
                     let Ok(client) = connect(&url).await else {
+                        failed.fetch_add(1, Relaxed);
                         tokio::time::sleep(Duration::from_millis(10)).await; // refused at once, again and again
                         continue;
                     };
@@ -116,7 +120,7 @@ impl Writer {
                 }
             });
         });
-        Self { acknowledged, ends, thread }
+        Self { acknowledged, refused, ends, thread }
     }
 
     /// When the first write was acknowledged that was begun after that moment: what the dead one still answered is read later.
@@ -240,10 +244,103 @@ fn pg_both_async_lag() {
 
 /// The process by which a standby gets the log.
 fn receiver_of(standby: i32) -> i32 {
-    let children = std::fs::read_to_string(format!("/proc/{standby}/task/{standby}/children")).unwrap();
+    child_of(standby, "walreceiver")
+}
+
+/// The process of a server that says of itself that it does that.
+fn child_of(server: i32, does: &str) -> i32 {
+    let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap();
     let title = |pid: &&str| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let receiver = children.split_whitespace().find(|pid| title(pid).contains("walreceiver"));
-    receiver.unwrap().parse().unwrap()
+    let child = children.split_whitespace().find(|pid| title(pid).contains(does));
+    child.unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_person_has_another_member_take_over_under_writes_and_nobody_is_refused() {
+    let Some(world) = started(SYNCHRONOUS) else { return };
+    let (url, writer) = written(&world);
+    let (first, _) = primary(&world.until_status("all members are there", whole));
+    let open = world.runtime.block_on(async {
+        let client = connect(&url).await.unwrap();
+        client.batch_execute("BEGIN; INSERT INTO written VALUES (-1)").await.unwrap();
+        client
+    });
+    let mut took = Vec::new();
+    for wanted in [None, Some(first.as_str())] {
+        let (former, _) = primary(&world.until_status("all members are there", whole));
+        let asked = Instant::now();
+        world.run(&[&["switchover", "accounts"], wanted.as_slice()].concat()).good();
+        let status = until_followed(&world, &former);
+        assert!(wanted.is_none_or(|wanted| primary(&status).0 == wanted), "{:?}", status.stores["accounts"].members);
+        let there = Instant::now();
+        world.until("a write after that", || writer.first_after(there));
+        took.push(longest_pause(&writer, asked));
+    }
+    assert!(world.runtime.block_on(open.batch_execute("COMMIT")).is_err(), "what was open is cut off");
+    assert_eq!(writer.refused.load(Relaxed), 0, "whoever came waited");
+    let acknowledged = writer.end();
+    assert_kept(&world, &url, &acknowledged);
+    assert_eq!(ask(&world, &url, "SELECT count(*) FROM written WHERE number < 0"), ["0"], "and nothing of it remains");
+    let count = |reason: &str| world.events().iter().filter(|event| event.reason == reason).count();
+    assert_eq!((count("Switchover"), count("Promoted"), count("Failover")), (2, 2, 0), "{:?}", world.events());
+    eprintln!(
+        "switchover: 0 of {} acknowledged writes lost, 0 connections refused; longest pause between two writes {took:?}",
+        acknowledged.len()
+    );
+
+    // What can't be is said.
+    world.run(&["switchover", "accounts", "accounts-9"]).bad();
+    world.run(&["switchover", "accounts", &first]).good();
+    let refused = world.event("refused", |event| event.subject == "accounts" && event.reason == "Refused");
+    assert!(refused.message.contains("no other member is made the primary now"), "{}", refused.message);
+    world.down();
+}
+
+/// The longest time between two acknowledged writes, of those after that moment and the last one before it.
+fn longest_pause(writer: &Writer, since: Instant) -> Duration {
+    let moments: Vec<Instant> = writer.acknowledged.lock().unwrap().iter().map(|write| write.ended).collect();
+    let from = moments.partition_point(|at| *at < since).saturating_sub(1);
+    moments[from..].windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default()
+}
+
+/// The ports of the members that answered of so many connections for reads.
+fn readers(world: &World, reads: &str) -> BTreeSet<u16> {
+    let port = |_| ask(world, reads, "SELECT inet_server_port()")[0].parse::<u16>().unwrap();
+    (0..16).map(port).collect()
+}
+
+#[test]
+fn a_standby_whose_replay_stands_still_serves_no_reads_and_does_not_take_over() {
+    let Some(world) = started(SYNCHRONOUS) else { return };
+    let (url, reads) = (url(&world), world.get("/env?name=ACCOUNTS_URL_READ").1);
+    ask(&world, &url, "CREATE TABLE written (number bigint PRIMARY KEY)");
+    let status = world.until_status("all members are there", whole);
+    let standbys: Vec<_> =
+        status.stores["accounts"].members.iter().filter(|it| it.role == "standby").cloned().collect();
+    let both: BTreeSet<u16> = standbys.iter().map(|member| member.port).collect();
+    world.until("both standbys serve reads", || (readers(&world, &reads) == both).then_some(()));
+
+    let (paused, other) = (&standbys[0], &standbys[1]);
+    let replay = child_of(paused.pid.unwrap(), "startup");
+    signal(replay, Signal::STOP);
+    ask(&world, &url, "INSERT INTO written VALUES (1)");
+    let only = BTreeSet::from([other.port]);
+    world.until("reads leave the one that is behind", || (readers(&world, &reads) == only).then_some(()));
+    assert_eq!(ask(&world, &reads, "SELECT number FROM written"), ["1"]);
+
+    // Both have received everything; one of them could not become the primary.
+    let (former, pid) = primary(&status);
+    signal(pid, Signal::KILL);
+    world.event("promoted", |event| event.reason == "Promoted");
+    signal(replay, Signal::CONT);
+    let status = until_followed(&world, &former);
+    assert_eq!(primary(&status).0, other.name);
+    assert_eq!(ask(&world, &url, "SELECT number FROM written"), ["1"]);
+    let back = world.until("the one that was behind serves reads again", || {
+        Some(readers(&world, &reads)).filter(|ports| ports.contains(&paused.port))
+    });
+    assert!(!back.contains(&other.port), "the primary serves no reads while standbys do: {back:?}");
+    world.down();
 }
 
 #[test]
@@ -296,6 +393,11 @@ fn reads_have_an_address_of_their_own_and_data_outlives_a_change_of_the_primary_
         store.ready && store.members.iter().filter(|member| member.pid.is_some()).count() == 1
     });
     assert_eq!(ask(&world, &url, "SELECT number FROM written"), ["7"], "at the same address, from the same data");
+    world.run(&["down", "--volumes"]).good();
+    world.until_gone();
+    world.bring_up();
+    let status = world.until_status("it is ready", |status| status.settled && status.stores["accounts"].ready);
+    assert_eq!(status.stores["accounts"].members.len(), 1, "with the data it is forgotten who was the primary");
     world.run(&["down", "--volumes"]).good();
     world.until_gone();
 }

@@ -161,3 +161,25 @@ fn a_store_takes_nobody_without_its_password() {
     assert!(!output.status.success(), "a wrong password was taken");
     world.down();
 }
+
+#[test]
+fn a_store_whose_secret_comes_later_is_tried_again_by_the_next_up() {
+    let mut world = World::new();
+    world.write(
+        r#"
+services:
+  web: { command: [./app], port: 80 }
+stores:
+  legacy: { engine: postgres, external: $(secret:LEGACY_OF_THIS_TEST) }
+ingress: { listen: [0], hosts: { "*": { paths: { /: web } } } }
+"#,
+    );
+    world.run(&["up", "--detach", "--timeout", "1"]);
+    world.until_status("it has failed", |status| status.stores["legacy"].phase == "Failed");
+    // Nobody listens there: it is looked for, which is all that is asked here.
+    world.env.push(("LEGACY_OF_THIS_TEST".into(), "postgres://nobody@127.0.0.1:1/nothing".into()));
+    world.run(&["up", "--detach", "--timeout", "1"]);
+    let status = world.until_status("it is looked for", |status| status.stores["legacy"].phase == "Starting");
+    assert!(status.stores["legacy"].reason.contains("waiting for it"), "{:?}", status.stores["legacy"]);
+    world.down();
+}

@@ -2,6 +2,7 @@
 
 use super::{Memory, Policy, Process, Seen, lsn};
 use plimsoll_model::{Instant, Millis};
+use std::cmp::Reverse;
 
 /// The arithmetic of one choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,9 @@ pub fn choose(policy: &Policy, memory: &Memory, seen: &Seen, gone: Instant) -> C
         .filter_map(|(member, it)| it.standby().filter(|answer| answer.settled).map(|answer| (member, answer.position)))
         .map(|(member, position)| Found { member, position })
         .collect();
-    found.sort_by_key(|one| (std::cmp::Reverse(one.position), one.member));
+    // Of equals the one that has less to replay: one whose replay stands still would never be the primary.
+    let replayed = |member: usize| seen.members[member].answer.as_ref().map_or(0, |answer| answer.replayed);
+    found.sort_by_key(|one| (Reverse(one.position), Reverse(replayed(one.member)), one.member));
     let unknown =
         others().map(|(place, _)| place).filter(|place| found.iter().all(|one| one.member != *place)).collect();
     let it = seen.members.get(primary);

@@ -1,8 +1,8 @@
 //! The next steps.
 
 use super::{
-    Act, CHOICE_WAIT, Decision, LOOK_EVERY, Memory, Outcome, Policy, Preparation, Process, Role, Seen, Stage, Unfit,
-    Wanted, choose, standbys,
+    Act, CHOICE_WAIT, Decision, HAND_OVER_MAX, HOLD_MAX, LOOK_EVERY, Member, Memory, Outcome, PROMOTE_MAX, Policy,
+    Preparation, Process, REPLAY_MAX, Role, Seen, Stage, Unfit, Wanted, What, choose, standbys,
 };
 use plimsoll_model::{Instant, Millis};
 
@@ -13,11 +13,24 @@ const SOON: Millis = Millis(20);
 #[must_use]
 pub fn decide(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
     observe(memory, seen);
-    match memory.stage {
+    let heard = is_heard(memory, seen);
+    let mut decision = match memory.stage {
         Stage::Steady => steady(policy, memory, seen),
         Stage::Handing { to, since } => handing(policy, memory, seen, (to, since)),
-        Stage::Promoting { to } => promoting(policy, memory, seen, to),
+        Stage::Promoting { to, since } => promoting(policy, memory, seen, (to, since)),
+    };
+    if !heard {
+        let why = format!("no other member is made the primary now: {}", decision.reason);
+        decision.tell(What::Refused, why);
     }
+    decision
+}
+
+/// Whether a person's wish, if there is one, is decided about now: there is a primary that serves, and it is another one.
+fn is_heard(memory: &Memory, seen: &Seen) -> bool {
+    let Some(wanted) = seen.asked else { return true };
+    let serves = memory.stage == Stage::Steady && seen.members.get(memory.primary).is_some_and(Member::writes);
+    serves && wanted != Wanted::Member(memory.primary)
 }
 
 /// Takes in what is seen.
@@ -45,11 +58,16 @@ fn observe(memory: &mut Memory, seen: &Seen) {
 
 /// A decision that waits for something that is under way.
 fn wait(seen: &Seen, reason: impl Into<String>) -> Decision {
-    Decision { reason: reason.into(), again_at: Some(seen.at.after(SOON)), ..Decision::default() }
+    Decision { reason: reason.into(), again_at: seen.at.after(SOON), ..Decision::default() }
 }
 
-fn one(seen: &Seen, act: Act, event: &str, reason: impl Into<String>) -> Decision {
-    Decision { acts: vec![act], event: Some(event.into()), ..wait(seen, reason) }
+/// A decision that waits for what may take long: a person, or the end of a back-off.
+fn wait_long(seen: &Seen, reason: impl Into<String>) -> Decision {
+    Decision { again_at: seen.at.after(LOOK_EVERY), ..wait(seen, reason) }
+}
+
+fn one(seen: &Seen, act: Act, what: What, reason: impl Into<String>) -> Decision {
+    Decision { acts: vec![act], ..wait(seen, "") }.after(what, reason)
 }
 
 /// The primary is who it was.
@@ -65,8 +83,8 @@ fn steady(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
             None => serve(policy, memory, seen),
         },
         Process::Runs if primary.answer.is_some() => {
-            memory.stage = Stage::Promoting { to: place };
-            promoting(policy, memory, seen, place)
+            memory.stage = Stage::Promoting { to: place, since: seen.at };
+            promoting(policy, memory, seen, (place, seen.at))
         }
         Process::Runs => {
             if let Some(fence) = hang(policy, memory, seen, place) {
@@ -89,7 +107,7 @@ fn hang(policy: &Policy, memory: &Memory, seen: &Seen, place: usize) -> Option<D
             place + 1,
             policy.hang_after
         );
-        one(seen, Act::Fence { member: place }, "Fenced", reason)
+        one(seen, Act::Fence { member: place }, What::Fenced, reason)
     })
 }
 
@@ -97,7 +115,7 @@ fn hang(policy: &Policy, memory: &Memory, seen: &Seen, place: usize) -> Option<D
 fn serve(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
     let place = memory.primary;
     let reason = format!("member {} is the primary", place + 1);
-    let again_at = Some(seen.at.after(LOOK_EVERY));
+    let again_at = seen.at.after(LOOK_EVERY);
     let mut decision = Decision { leads_to: Some(place), reason, again_at, ..Decision::default() };
     standbys::look_after(policy, memory, seen, &mut decision);
     decision
@@ -136,13 +154,12 @@ fn gone(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
             for other in choice.unknown.iter().chain([&place]) {
                 memory.unfit.entry(*other).or_insert(Unfit::Rewind);
             }
-            begin(memory, to);
-            let decision = promoting(policy, memory, seen, to);
-            let reason = format!("member {} is gone; {why}", place + 1);
-            Decision { event: Some("Failover".into()), reason, ..decision }
+            begin(memory, seen, to);
+            let decision = promoting(policy, memory, seen, (to, seen.at));
+            decision.after(What::Failover, format!("member {} is gone; {why}", place + 1))
         }
         Outcome::Restart => restart(memory, seen, choice.why, !choice.found.is_empty()),
-        Outcome::Refuse => Decision { event: Some("Refused".into()), ..wait(seen, choice.why) },
+        Outcome::Refuse => wait_long(seen, "").after(What::Refused, choice.why),
     }
 }
 
@@ -150,36 +167,43 @@ fn gone(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
 fn restart(memory: &Memory, seen: &Seen, why: String, refused: bool) -> Decision {
     let place = memory.primary;
     if seen.members[place].backs_off {
-        return wait(seen, format!("{why}; member {} ended too often to be started at once", place + 1));
+        return wait_long(seen, format!("{why}; member {} ended too often to be started at once", place + 1));
     }
-    let event = if refused { "Refused" } else { "Starting" };
-    one(seen, Act::Start { member: place, role: Role::Primary }, event, why)
+    let what = if refused { What::Refused } else { What::Starting };
+    one(seen, Act::Start { member: place, role: Role::Primary }, what, why)
 }
 
 /// From now on that member is to be the primary.
-fn begin(memory: &mut Memory, to: usize) {
+fn begin(memory: &mut Memory, seen: &Seen, to: usize) {
     memory.epoch += 1;
-    memory.stage = Stage::Promoting { to };
+    memory.stage = Stage::Promoting { to, since: seen.at };
     memory.reading.clear();
     memory.apart.clear();
 }
 
 /// A member becomes the primary.
-fn promoting(policy: &Policy, memory: &mut Memory, seen: &Seen, to: usize) -> Decision {
+fn promoting(policy: &Policy, memory: &mut Memory, seen: &Seen, (to, since): (usize, Instant)) -> Decision {
+    if since == Instant(0) {
+        memory.stage = Stage::Promoting { to, since: seen.at };
+    } else if let Some(decision) = give_up(memory, seen, (to, since)) {
+        return decision;
+    }
     let not_gone = |place: usize| seen.members.get(place).is_some_and(|it| it.process != Process::Gone);
     let rivals = (0..seen.members.len()).filter(|place| *place != to);
     let rival =
         rivals.clone().find(|place| (*place == memory.primary && not_gone(*place)) || seen.members[*place].writes());
     if let Some(member) = rival {
         let reason = format!("member {} must be gone before member {} is promoted", member + 1, to + 1);
-        return one(seen, Act::Fence { member }, "Fenced", reason);
+        return one(seen, Act::Fence { member }, What::Fenced, reason);
     }
     let Some(it) = seen.members.get(to) else { return wait(seen, "the next primary is no member") };
     match it.process {
-        Process::Gone if it.backs_off => wait(seen, format!("member {} ended too often to be started at once", to + 1)),
+        Process::Gone if it.backs_off => {
+            wait_long(seen, format!("member {} ended too often to be started at once", to + 1))
+        }
         Process::Gone => {
             let role = Role::Standby { of: to, by: Preparation::Nothing };
-            one(seen, Act::Start { member: to, role }, "Starting", format!("member {} is to be promoted", to + 1))
+            one(seen, Act::Start { member: to, role }, What::Starting, format!("member {} is to be promoted", to + 1))
         }
         Process::Runs if it.writes() => {
             let (former, since) = (memory.primary, memory.gone);
@@ -193,8 +217,7 @@ fn promoting(policy: &Policy, memory: &mut Memory, seen: &Seen, to: usize) -> De
                 since.map(|since| format!(", {} after member {} was found gone", seen.at.since(since), former + 1));
             let reason =
                 format!("member {} is the primary on timeline {}{}", to + 1, memory.timeline, took.unwrap_or_default());
-            let decision = serve(policy, memory, seen);
-            Decision { event: Some("Promoted".into()), reason, ..decision }
+            serve(policy, memory, seen).after(What::Promoted, reason)
         }
         Process::Runs if it.standby().is_some() => {
             let reason = format!("member {} is being promoted", to + 1);
@@ -204,6 +227,25 @@ fn promoting(policy: &Policy, memory: &mut Memory, seen: &Seen, to: usize) -> De
             .unwrap_or_else(|| wait(seen, format!("member {} is to be promoted and does not answer yet", to + 1))),
         Process::Preparing => wait(seen, format!("member {} is being started", to + 1)),
     }
+}
+
+/// Gives up a member that does not become the primary, and does not run, where the one before has its data: nobody was led
+/// to the new one, so that data has everything that was acknowledged. What the new one wrote, if anything, is taken back.
+fn give_up(memory: &mut Memory, seen: &Seen, (to, since): (usize, Instant)) -> Option<Decision> {
+    let (place, waited) = (memory.primary, seen.at.since(since));
+    let intact = seen.members.get(place).is_some_and(|it| it.data && it.process == Process::Gone);
+    if to == place || !intact || seen.members.get(to).is_some_and(Member::writes) || waited < PROMOTE_MAX {
+        return None;
+    }
+    if seen.members.get(to).is_some_and(|it| it.process != Process::Gone) {
+        let reason = format!("member {} has not become the primary within {REPLAY_MAX}: it is killed", to + 1);
+        return (waited >= REPLAY_MAX).then(|| one(seen, Act::Fence { member: to }, What::Fenced, reason));
+    }
+    memory.stage = Stage::Steady;
+    memory.unfit.remove(&place);
+    memory.unfit.entry(to).or_insert(Unfit::Rewind);
+    let why = format!("member {} has not become the primary within {waited}: member {} is again", to + 1, place + 1);
+    Some(wait(seen, "").after(What::GivenUp, why))
 }
 
 /// A person wants another primary.
@@ -222,15 +264,15 @@ fn hand_over(policy: &Policy, memory: &mut Memory, seen: &Seen, wanted: Wanted) 
                 format!("member {} can't take over: it is no standby that follows the primary", to + 1)
             }
         };
-        return Decision { event: Some("Refused".into()), reason, ..serve(policy, memory, seen) };
+        return serve(policy, memory, seen).after(What::Refused, reason);
     };
     memory.stage = Stage::Handing { to, since: seen.at };
     let reason = format!("member {} hands over to member {}", memory.primary + 1, to + 1);
-    Decision { event: Some("Switchover".into()), reason, ..handing(policy, memory, seen, (to, seen.at)) }
+    handing(policy, memory, seen, (to, seen.at)).after(What::Switchover, reason)
 }
 
 /// The primary is being ended cleanly, so that another one has everything.
-fn handing(policy: &Policy, memory: &mut Memory, seen: &Seen, (to, _): (usize, Instant)) -> Decision {
+fn handing(policy: &Policy, memory: &mut Memory, seen: &Seen, (to, since): (usize, Instant)) -> Decision {
     let place = memory.primary;
     let received = seen.members.get(to).and_then(|it| it.standby()).map(|answer| answer.position);
     let Some(primary) = seen.members.get(place) else { return wait(seen, "the primary is no member") };
@@ -238,7 +280,17 @@ fn handing(policy: &Policy, memory: &mut Memory, seen: &Seen, (to, _): (usize, I
         if received.is_none() && primary.writes() {
             memory.stage = Stage::Steady;
             let reason = format!("member {} is gone: member {} stays the primary", to + 1, place + 1);
-            return Decision { event: Some("Refused".into()), reason, ..serve(policy, memory, seen) };
+            return serve(policy, memory, seen).after(What::Refused, reason);
+        }
+        if let Some(fence) = hang(policy, memory, seen, place) {
+            return fence;
+        }
+        if !seen.held && seen.at.since(since) < HOLD_MAX {
+            return wait(seen, "whoever comes waits before the primary is ended");
+        }
+        if seen.at.since(since) >= HAND_OVER_MAX {
+            let reason = format!("member {} has not ended within {HAND_OVER_MAX}: it is killed", place + 1);
+            return one(seen, Act::Fence { member: place }, What::Fenced, reason);
         }
         let reason = format!("member {} is being ended, so that member {} has all of its log", place + 1, to + 1);
         return Decision { acts: vec![Act::Stop { member: place }], ..wait(seen, reason) };
@@ -246,8 +298,8 @@ fn handing(policy: &Policy, memory: &mut Memory, seen: &Seen, (to, _): (usize, I
     let has_all = received.zip(primary.log_end).is_some_and(|(received, end)| received >= end);
     if has_all {
         memory.unfit.entry(place).or_insert(Unfit::Rewind);
-        begin(memory, to);
-        return promoting(policy, memory, seen, to);
+        begin(memory, seen, to);
+        return promoting(policy, memory, seen, (to, seen.at));
     }
     if seen.at.since(memory.gone.unwrap_or(seen.at)) < CHOICE_WAIT {
         return wait(seen, format!("member {} receives the last of the log", to + 1));

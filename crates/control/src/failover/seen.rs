@@ -13,6 +13,8 @@ pub struct Seen {
     pub members: Vec<Member>,
     /// A person wants another primary.
     pub asked: Option<Wanted>,
+    /// Whoever comes to the store's address waits there, since it leads nowhere. Only looked for while a primary hands over.
+    pub held: bool,
 }
 
 /// Whom a person wants to be the primary.

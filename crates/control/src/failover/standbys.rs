@@ -1,7 +1,8 @@
 //! What standbys need while their primary serves.
 
 use super::{
-    Act, Decision, Memory, Policy, Preparation, Process, READ_LAG_BACK, READ_LAG_MAX, Role, STRANDED_AFTER, Seen, Unfit,
+    Act, Decision, Memory, Policy, Preparation, Process, READ_LAG_BACK, READ_LAG_MAX, Role, STRANDED_AFTER, Seen,
+    Unfit, What,
 };
 
 /// Starts, puts right and counts standbys; adds to a decision that leads to the primary.
@@ -27,9 +28,8 @@ pub(super) fn look_after(policy: &Policy, memory: &mut Memory, seen: &Seen, deci
             Process::Runs if member.writes() => {
                 memory.unfit.entry(place).or_insert(Unfit::Rewind);
                 decision.acts.push(Act::Fence { member: place });
-                tell(
-                    decision,
-                    "Fenced",
+                decision.tell(
+                    What::Fenced,
                     format!("member {} takes writes and is not the primary: it is killed", place + 1),
                 );
                 memory.reading.remove(&place)
@@ -42,11 +42,8 @@ pub(super) fn look_after(policy: &Policy, memory: &mut Memory, seen: &Seen, deci
     }
     memory.apart.retain(|place, _| seen.members.get(*place).is_some_and(|it| it.process == Process::Runs));
     decision.reads = memory.reading.iter().copied().collect();
-}
-
-fn tell(decision: &mut Decision, event: &str, reason: String) {
-    decision.event = Some(event.into());
-    decision.reason = reason;
+    decision.stalls = policy.synchronous
+        && !seen.members.iter().any(|member| member.answer.as_ref().is_some_and(|answer| answer.streams));
 }
 
 /// A standby that does not run is started, its data put right first.
@@ -68,13 +65,12 @@ fn start(memory: &mut Memory, seen: &Seen, place: usize, decision: &mut Decision
     decision.acts.push(Act::Start { member: place, role: Role::Standby { of, by } });
     match by {
         Preparation::Nothing => {}
-        Preparation::Rewind => tell(
-            decision,
-            "Rejoining",
+        Preparation::Rewind => decision.tell(
+            What::Rejoining,
             format!("member {} may have log that member {} lacks: it is rewound, then follows it", place + 1, of + 1),
         ),
         Preparation::Copy => {
-            tell(decision, "Copying", format!("member {} is made a copy of member {}", place + 1, of + 1))
+            decision.tell(What::Copying, format!("member {} is made a copy of member {}", place + 1, of + 1))
         }
     }
 }
@@ -100,7 +96,7 @@ fn follow(memory: &mut Memory, seen: &Seen, place: usize, decision: &mut Decisio
         memory.apart.remove(&place);
         decision.acts.push(Act::Stop { member: place });
         let waited = seen.at.since(since);
-        tell(decision, "Stranded", format!("member {} has got no log for {waited}: it is put right", place + 1));
+        decision.tell(What::Stranded, format!("member {} has got no log for {waited}: it is put right", place + 1));
     }
 }
 
@@ -108,8 +104,9 @@ fn follow(memory: &mut Memory, seen: &Seen, place: usize, decision: &mut Decisio
 fn read(memory: &mut Memory, seen: &Seen, place: usize) -> bool {
     let limit = if memory.reading.contains(&place) { READ_LAG_MAX } else { READ_LAG_BACK };
     let standby = seen.members[place].standby().filter(|answer| answer.streams);
-    let behind = standby.and_then(|answer| memory.behind(answer.replayed, seen.at));
-    if behind.is_some_and(|behind| behind <= limit) {
+    let behind = standby.map(|answer| memory.behind(answer.replayed, seen.at));
+    // None: an engine has just begun to look. Whoever served reads goes on.
+    if behind.is_some_and(|behind| behind.map_or(memory.reading.contains(&place), |behind| behind <= limit)) {
         memory.reading.insert(place)
     } else {
         memory.reading.remove(&place)

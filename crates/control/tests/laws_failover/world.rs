@@ -17,6 +17,12 @@ pub(crate) struct Server {
     pub(crate) follows: Option<usize>,
     /// What it has; `None`: no data.
     pub(crate) log: Option<Vec<u64>>,
+    /// What it received stays unplayed from there on.
+    pub(crate) paused: Option<u64>,
+    /// It answers, and does not end when it is asked to: its disk is blocked, say.
+    pub(crate) stays: bool,
+    /// Its server ends as soon as it is started.
+    pub(crate) broken: bool,
     failed: Option<Preparation>,
 }
 
@@ -32,6 +38,8 @@ pub(crate) struct World {
     next: u64,
     pub(crate) last: Decision,
     pub(crate) asked: Option<usize>,
+    /// Whoever comes waits, where nobody is led anywhere.
+    pub(crate) held: bool,
 }
 
 impl World {
@@ -46,12 +54,18 @@ impl World {
             next: 0,
             last: Decision::default(),
             asked: None,
+            held: true,
         }
     }
 
     /// Who takes writes.
     pub(crate) fn writers(&self) -> Vec<usize> {
         (0..self.servers.len()).filter(|place| self.servers[*place].runs && self.servers[*place].writes).collect()
+    }
+
+    /// It follows, or can't be helped.
+    fn is_in_place(&self, place: usize) -> bool {
+        self.streams(place) || self.servers[place].broken
     }
 
     pub(crate) fn streams(&self, place: usize) -> bool {
@@ -96,12 +110,12 @@ impl World {
 
     pub(crate) fn kill(&mut self, place: usize) {
         let server = &mut self.servers[place];
-        (server.runs, server.hangs) = (false, false);
+        (server.runs, server.hangs, server.stays, server.paused) = (false, false, false, None);
     }
 
     pub(crate) fn look(&self) -> Seen {
         let members = (0..self.servers.len()).map(|place| self.look_at(place)).collect();
-        Seen { at: self.now, members, asked: self.asked.map(Wanted::Member) }
+        Seen { at: self.now, members, asked: self.asked.map(Wanted::Member), held: self.held }
     }
 
     fn look_at(&self, place: usize) -> Member {
@@ -111,14 +125,14 @@ impl World {
         Member {
             process: if server.runs { Process::Runs } else { Process::Gone },
             data: server.log.is_some(),
-            backs_off: false,
+            backs_off: server.broken && !server.runs,
             failed: server.failed,
             alive: answers,
             answer: answers.then(|| Answer {
                 recovering: !server.writes,
                 timeline: server.timeline,
                 position,
-                replayed: position,
+                replayed: server.paused.map_or(position, |paused| paused.min(position)),
                 settled: true,
                 streams: self.streams(place),
                 follows: server.follows,
@@ -141,6 +155,7 @@ impl World {
             assert_eq!(decide(&self.policy, &mut again, &seen), decision);
             assert_eq!(again, once);
         }
+        assert!(seen.asked.is_none() || !decision.events.is_empty(), "a wish is not told of: {decision:?}");
         self.kept = self.memory.lasting();
         self.asked = None;
         for (place, act) in decision.acts.iter().enumerate() {
@@ -162,6 +177,8 @@ impl World {
         match act {
             Act::Start { member, role } => self.start(member, role),
             Act::Fence { member } => self.kill(member),
+            // Such a one takes no signal that asks.
+            Act::Stop { member } if self.servers[member].hangs || self.servers[member].stays => {}
             Act::Stop { member } => {
                 if self.servers[member].writes && self.servers[member].runs {
                     self.deliver(member, &[]);
@@ -171,7 +188,7 @@ impl World {
             Act::Promote { member } => {
                 let newest = self.servers.iter().map(|server| server.timeline).max().unwrap_or(1);
                 let server = &mut self.servers[member];
-                if server.runs && !server.hangs && !server.writes {
+                if server.runs && !server.hangs && !server.writes && server.paused.is_none() {
                     (server.writes, server.timeline, server.follows) = (true, newest + 1, None);
                 }
             }
@@ -182,6 +199,9 @@ impl World {
     fn start(&mut self, member: usize, role: Role) {
         assert!(!self.servers[member].runs, "a member that runs is not started");
         self.servers[member].failed = None;
+        if self.servers[member].broken {
+            return;
+        }
         match role {
             Role::Primary => {
                 let server = &mut self.servers[member];
@@ -229,13 +249,15 @@ impl World {
     pub(crate) fn settle(&mut self) {
         for _ in 0..2_000 {
             let decision = self.turn(None);
-            let next = decision.again_at.unwrap_or(self.now).max(self.now.after(Millis(10)));
+            let next = decision.again_at.max(self.now.after(Millis(10)));
             self.write(&[]);
             self.check();
             let primary = decision.leads_to.filter(|place| self.writers() == [*place]);
-            let whole = primary
-                .is_some_and(|primary| (0..self.servers.len()).all(|place| place == primary || self.streams(place)));
-            if whole && decision.acts.is_empty() && self.memory.unfit.is_empty() {
+            let whole = primary.is_some_and(|primary| {
+                (0..self.servers.len()).all(|place| place == primary || self.is_in_place(place))
+            });
+            let fit = self.memory.unfit.keys().all(|place| self.servers[*place].broken);
+            if whole && decision.acts.is_empty() && fit {
                 return;
             }
             self.now = next;

@@ -61,7 +61,7 @@ impl Engine {
     fn take_recorded(&mut self, kept: Result<(), JournalError>) {
         if let Err(error) = kept {
             let why =
-                format!("what is decided again and again is not recorded any more: {}", crate::store::chain(&error));
+                format!("what is decided again and again is not recorded any more: {}", plimsoll_journal::chain(&error));
             self.tell("system", "RecorderFailed", &why, true);
         }
     }

@@ -1,10 +1,7 @@
 //! What becomes of a replica whose process ended.
 
 use super::{Engine, deciding::Words};
-use crate::{
-    replica::{Stage, of_process},
-    store::member_words,
-};
+use crate::replica::{Stage, of_process};
 use plimsoll_control::{
     account::{self, Question, Restart},
     restart::{self, Act, Decision, ExitSeen},
@@ -12,11 +9,6 @@ use plimsoll_control::{
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::{Instant, ReplicaId};
 use plimsoll_wire::keeper::Exit;
-
-/// How a start that never came to a process ends.
-pub(super) fn never_started(at: Instant) -> Exit {
-    Exit { code: Some(127), unknown: false, ..Exit::unknown(at.0) }
-}
 
 impl Engine {
     /// The keeper told of an end.
@@ -27,7 +19,7 @@ impl Engine {
         if self.replicas.get(&id).is_none_or(|replica| replica.attempt != attempt || replica.is_ended()) {
             return;
         }
-        let mut message = member_words(exit);
+        let mut message = crate::exit::ended(exit);
         if exit.stragglers > 0 {
             message.push_str(&format!("; {} processes that it left behind were killed", exit.stragglers));
         }

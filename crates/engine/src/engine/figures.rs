@@ -8,7 +8,10 @@ use plimsoll_wire::{
     gateway::{Figures, ReplicaFigures},
     keeper::Spawn,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::{sync::watch, task::AbortHandle};
 
 /// How often gateways are asked when nothing waits for their answer.
@@ -29,6 +32,8 @@ pub(crate) struct Gateways {
     /// Requests since this engine began to look, all gateways together: to each service, and (without a name) by the ingress.
     totals: BTreeMap<String, u64>,
     followed: BTreeMap<String, AbortHandle>,
+    /// Those of which it is not known yet whether they can be reached.
+    unheard: BTreeSet<String>,
     pace: watch::Sender<Duration>,
 }
 
@@ -41,7 +46,7 @@ pub(super) enum Urgency {
     Release,
     /// An autoscaler that goes by traffic.
     Traffic,
-    /// A replica that is being drained.
+    /// A replica that is being drained, or a store whose primary hands over.
     Drain,
 }
 
@@ -53,6 +58,7 @@ impl Default for Gateways {
             told_at: BTreeMap::new(),
             totals: BTreeMap::new(),
             followed: BTreeMap::new(),
+            unheard: BTreeSet::new(),
             pace: watch::channel(CALM).0,
         }
     }
@@ -61,6 +67,7 @@ impl Default for Gateways {
 impl Gateways {
     /// A gateway told its figures, or can't be reached.
     pub(super) fn take(&mut self, gateway: String, figures: Option<Figures>, at: Instant) {
+        self.unheard.remove(&gateway);
         match figures {
             Some(figures) => {
                 self.count(&gateway, &figures);
@@ -115,7 +122,12 @@ impl Gateways {
 
     /// No gateway can be reached.
     pub(super) fn is_empty(&self) -> bool {
-        self.figures.is_empty()
+        self.figures.is_empty() && self.unheard.is_empty()
+    }
+
+    /// Every gateway that can be reached serves that edition, or a later one.
+    pub(super) fn serve(&self, edition: u64) -> bool {
+        self.unheard.is_empty() && self.figures.values().all(|figures| figures.edition >= edition)
     }
 
     /// Requests of a service that other gateways than this one have in flight.
@@ -135,11 +147,6 @@ impl Gateways {
     pub(super) fn requests(&self, id: &ReplicaId) -> u64 {
         let name = id.to_string();
         self.figures.values().filter_map(|figures| figures.replicas.get(&name)).map(ReplicaFigures::asked).sum()
-    }
-
-    /// The edition that every gateway serves at least; `None` when there is no gateway.
-    pub(super) fn edition_served_by_all(&self) -> Option<u64> {
-        self.figures.values().map(|figures| figures.edition).min()
     }
 
     /// Asks more often while somebody waits for it.
@@ -228,6 +235,7 @@ impl Engine {
         }
         let socket = self.place.gateway_socket(&id);
         let follow = figures::follow(id.clone(), socket, self.gateways.pace.subscribe(), self.inputs.clone());
+        self.gateways.unheard.insert(id.clone());
         self.gateways.followed.insert(id, tokio::task::spawn_local(follow).abort_handle());
     }
 
@@ -238,5 +246,22 @@ impl Engine {
             following.abort();
         }
         self.gateways.take(id, None, self.clock.now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_unrouted_before_every_gateway_was_heard() {
+        let mut gateways = Gateways::default();
+        assert!(gateways.is_empty() && gateways.serve(7), "there is none");
+        gateways.unheard.extend(["a".to_owned(), "b".to_owned()]);
+        assert!(!gateways.is_empty() && !gateways.serve(7));
+        gateways.take("a".into(), Some(Figures { edition: 7, ..Figures::default() }), Instant(1));
+        assert!(!gateways.serve(7), "the other one may still lead there");
+        gateways.take("b".into(), None, Instant(2));
+        assert!(!gateways.is_empty() && gateways.serve(7) && !gateways.serve(8));
     }
 }

@@ -14,7 +14,8 @@ impl Engine {
     /// Carries an order out as far as deciding goes; tells what happened.
     ///
     /// # Errors
-    /// There is nothing that it could be about, or the disk refused; a sentence for a person. Nothing was changed.
+    /// There is nothing that it could be about, or the disk refused; a sentence for a person. Nothing was changed, unless
+    /// several services go back: when the disk refuses a line of the ledger, the choice holds without it.
     pub(super) fn order_release(&mut self, order: &Order) -> Result<String, String> {
         self.is_not_ending()?;
         let by = if order.by.is_empty() { "a person".to_owned() } else { order.by.clone() };
@@ -68,7 +69,7 @@ impl Engine {
         if was_chosen {
             let mut memory = self.record.remembered.together.clone();
             memory.chosen.remove(service);
-            self.record.commit(Entry::Together(Box::new(memory))).map_err(|error| crate::store::chain(&error))?;
+            self.record.commit(Entry::Together(Box::new(memory))).map_err(|error| plimsoll_journal::chain(&error))?;
             self.enter(service, &wanted, event.clone(), order)?;
         }
         if self.release_memory(service).is_quarantined(&wanted) {
@@ -163,7 +164,7 @@ impl Engine {
             }
             left.push((name, known.stable.unwrap_or_default()));
         }
-        self.record.commit(Entry::Together(Box::new(memory))).map_err(|error| crate::store::chain(&error))?;
+        self.record.commit(Entry::Together(Box::new(memory))).map_err(|error| plimsoll_journal::chain(&error))?;
         for (name, revision) in left {
             let why = format!("{} goes back: {}", order.by, order.why);
             self.enter(name, &revision, Event::RolledBack { revision: revision.clone(), why }, order)?;
@@ -186,7 +187,7 @@ impl Engine {
         };
         let memory = Box::new(self.release_memory(service));
         let entry = Entry::Released { service: service.into(), memory, rows: vec![row] };
-        self.record.commit(entry).map_err(|error| crate::store::chain(&error))?;
+        self.record.commit(entry).map_err(|error| plimsoll_journal::chain(&error))?;
         self.tell(service, event.word(), &event.said(), event.is_warning());
         Ok(())
     }

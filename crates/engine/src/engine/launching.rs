@@ -4,6 +4,7 @@ use super::{Engine, turning::Wake};
 use crate::{
     addresses,
     input::Input,
+    keeper::KeeperError,
     launch::{self, Site},
     probe::HOOK_TIMEOUT,
     programs,
@@ -12,11 +13,8 @@ use crate::{
 use plimsoll_control::termination;
 use plimsoll_journal::entry::Entry;
 use plimsoll_model::{EdgeId, Instant, Millis, ReplicaId, RevisionId, probe::Handler};
-use plimsoll_wire::keeper::{Process, Spawn};
+use plimsoll_wire::keeper::{Exit, Process, Spawn};
 use std::{collections::BTreeMap, rc::Rc};
-
-/// How soon a launch is tried again that waits for a store's address.
-const ADDRESS_WAIT: Millis = Millis(20);
 
 impl Engine {
     /// Makes new replicas of a service. They are launched in the same turn.
@@ -71,7 +69,8 @@ impl Engine {
     }
 
     fn postpone(&mut self, id: &ReplicaId, store: &str) {
-        let until = self.clock.now().after(ADDRESS_WAIT);
+        // Each news of a store brings a turn, and with it another try.
+        let until = self.clock.now();
         if let Some(replica) = self.replicas.get_mut(id) {
             replica.stage = Stage::BackOff { until };
             replica.reason = format!("waiting for the address of {store}");
@@ -99,7 +98,11 @@ impl Engine {
         let (keeper, inputs, id) = (self.keeper.clone(), self.inputs.clone(), id.clone());
         tokio::task::spawn_local(async move {
             let result = match spawn {
-                Ok(spawn) => keeper.spawn(spawn).await.map_err(|error| error.to_string()),
+                Ok(spawn) => match keeper.spawn(spawn).await {
+                    // The next keeper is asked again.
+                    Err(KeeperError::Gone) => return,
+                    spawned => spawned.map_err(|error| error.to_string()),
+                },
                 Err(why) => Err(why),
             };
             inputs.send(Input::Launched { replica: id, attempt, result }).ok();
@@ -173,11 +176,10 @@ impl Engine {
                     self.take_exit(&process_id, &exit);
                 }
             }
-            Err(why) if why == "the keeper is gone" => {}
             Err(why) => {
                 let message = format!("could not be started: {why}");
                 self.tell(&id.to_string(), "FailedStart", &message, true);
-                self.after_end(id, &super::exits::never_started(now), &message);
+                self.after_end(id, &Exit::never_started(now.0), &message);
             }
         }
     }

@@ -60,10 +60,12 @@ impl Engine {
         };
         let changes = self.changes(former.as_ref(), &accepted);
         if changes.is_empty() && former.as_ref() == Some(&accepted) {
+            // What a store lacked, a secret or an account, may be there now.
+            self.arrange_stores();
             return Ok(Accepted { changes, after });
         }
         let entry = Entry::Accepted(Box::new(accepted));
-        self.record.commit(entry).map_err(|error| format!("not accepted: {}", crate::store::chain(&error)))?;
+        self.record.commit(entry).map_err(|error| format!("not accepted: {}", plimsoll_journal::chain(&error)))?;
         self.forget_persons_numbers();
         self.rethink_scaling();
         self.name_revisions();

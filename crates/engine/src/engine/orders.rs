@@ -73,7 +73,7 @@ impl Engine {
             self.record.note(Entry::Program { revision: revision.clone(), program });
         }
         let entry = Entry::Renewed { service: service.into(), renewal, revision };
-        self.record.commit(entry).map_err(|error| crate::store::chain(&error))?;
+        self.record.commit(entry).map_err(|error| plimsoll_journal::chain(&error))?;
         self.name_revisions();
         self.tell(service, "Restarting", "a person wants every replica replaced", false);
         Ok(())
@@ -111,7 +111,7 @@ impl Engine {
             return self.scale_by_hand(service, replicas, &what);
         }
         let entry = Entry::Scaled { service: service.into(), replicas: Some(replicas) };
-        self.record.commit(entry).map_err(|error| crate::store::chain(&error))?;
+        self.record.commit(entry).map_err(|error| plimsoll_journal::chain(&error))?;
         let message = format!("a person wants {replicas} replicas, until the next `plimsoll up` with a changed file");
         self.tell(service, "Scaled", &message, false);
         Ok(message)
@@ -140,7 +140,7 @@ impl Engine {
             return Ok(());
         }
         let entry = Entry::Ending { volumes };
-        self.record.commit(entry).map_err(|error| crate::store::chain(&error))?;
+        self.record.commit(entry).map_err(|error| plimsoll_journal::chain(&error))?;
         let message =
             if volumes { "the system is ended, and its stores' data is dropped" } else { "the system is ended" };
         self.tell("system", "Ending", message, false);

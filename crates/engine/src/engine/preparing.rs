@@ -4,7 +4,7 @@
 //! meanwhile asks again, and is told of the same run.
 
 use super::Engine;
-use crate::{input::Input, keeper::KeeperError, launch, replica::Replica, store::member_words};
+use crate::{input::Input, keeper::KeeperError, launch, replica::Replica};
 use plimsoll_control::rollout::Prepared;
 use plimsoll_model::{Instant, ReplicaId, RevisionId, Service};
 use plimsoll_wire::keeper::{Exit, Spawn};
@@ -38,6 +38,8 @@ impl Engine {
         let (oneshots, keeper, inputs) = (self.oneshots.clone(), self.keeper.clone(), self.inputs.clone());
         let (service, revision, log) = (name.to_owned(), revision.clone(), self.place.log(&log(name)));
         tokio::task::spawn_local(async move {
+            // What is in it already is of another run.
+            let before = std::fs::metadata(&log).map_or(0, |found| found.len());
             let ended = match spawn {
                 Ok(spawn) => oneshots.run_and_keep(spawn).await,
                 Err(why) => Err(KeeperError::Failed(why)),
@@ -49,7 +51,7 @@ impl Engine {
                 Ok(exit) => {
                     // What it wrote last is in its log once the keeper has answered something else.
                     keeper.list().await.ok();
-                    Some(Err(failure(&exit, &log)))
+                    Some(Err(failure(&exit, &log, before)))
                 }
             };
             inputs.send(Input::Prepared { service, revision, result }).ok();
@@ -89,10 +91,11 @@ impl Engine {
     }
 }
 
-/// How it failed, with the end of its output.
-fn failure(exit: &Exit, log: &Path) -> String {
+/// How it failed, with the end of its output: what came after the first `before` bytes of its log, unless that was begun anew.
+fn failure(exit: &Exit, log: &Path, before: u64) -> String {
     let text = std::fs::read(log).unwrap_or_default();
+    let text = usize::try_from(before).ok().and_then(|before| text.get(before..)).unwrap_or(&text);
     let text = String::from_utf8_lossy(&text[text.len().saturating_sub(OUTPUT_MAX)..]).trim().to_owned();
-    let how = member_words(exit);
+    let how = crate::exit::ended(exit);
     if text.is_empty() { how } else { format!("{how}: {text}") }
 }

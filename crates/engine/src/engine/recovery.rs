@@ -24,7 +24,7 @@ use plimsoll_model::{
 use plimsoll_wire::{
     channel::{Channel, read_memfd},
     keeper::{Exit, Inventory},
-    place::Place,
+    place::{ENGINE, Place},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,8 +41,8 @@ const HAND_BACK_TRIES: u32 = 120;
 const HAND_BACK_LOOK: Duration = Duration::from_millis(25);
 /// Without a keeper, it is tried to start another one after so long.
 const KEEPER_AGAIN: Duration = Duration::from_secs(1);
-/// What the keeper calls our own process.
-const ENGINE: &str = "engine";
+/// What is told of a keeper that died.
+const TOOK_OVER: &str = "the keeper died and another one took over: how processes ended meanwhile is not known";
 
 impl Engine {
     /// The engine as the journal and the keeper have it.
@@ -55,7 +55,7 @@ impl Engine {
         channel: Channel,
         inputs: UnboundedSender<Input>,
     ) -> Result<Self, String> {
-        let (record, damage) = Record::open(&place.journal()).map_err(|error| crate::store::chain(&error))?;
+        let (record, damage) = Record::open(&place.journal()).map_err(|error| plimsoll_journal::chain(&error))?;
         let keeper = Keeper::unconnected();
         keeper.connect(channel, inputs.clone()).map_err(|error| error.to_string())?;
         let remembered = &record.remembered;
@@ -107,10 +107,7 @@ impl Engine {
             self.warn("JournalDamaged", format!("the journal is damaged and was used up to there: {damage}"));
         }
         if took_over {
-            self.warn(
-                "KeeperTookOver",
-                "the keeper died and another one took over: how processes ended meanwhile is not known".into(),
-            );
+            self.warn("KeeperTookOver", TOOK_OVER.into());
         }
         if self.record.passed_over > 0 {
             let count = self.record.passed_over;
@@ -126,10 +123,11 @@ impl Engine {
             self.record.note(Entry::Ended);
         }
         self.name_revisions();
-        self.adopt_replicas(&inventory);
-        self.end_strangers(&inventory);
+        // Before replicas: one that is being drained waits for what gateways tell.
         self.start_gateway();
         self.adopt_gateways(&inventory);
+        self.adopt_replicas(&inventory);
+        self.end_strangers(&inventory);
         self.arrange_stores();
         self.reserve_edges();
         self.keep_programs();
@@ -256,7 +254,7 @@ impl Engine {
             let Some((id, attempt)) = of_process(&process.id) else { continue };
             let is_replica = self.replicas.get(&id).is_some_and(|replica| replica.attempt == attempt);
             let is_member = self.record.remembered.members.get(&id).is_some_and(|member| member.attempt == attempt);
-            if is_replica || is_member || process.id.contains(".prepare") {
+            if is_replica || is_member {
                 continue;
             }
             if process.exit.is_none() {
@@ -272,10 +270,13 @@ impl Engine {
     pub(super) fn lose_keeper(&mut self) {
         self.oneshots.give_up();
         // Whoever finds it gone says so, and more than one may.
-        if self.finished || std::mem::replace(&mut self.keeper_lost, true) {
+        if std::mem::replace(&mut self.keeper_lost, true) {
             return;
         }
-        self.tell("system", "KeeperLost", "the keeper is gone; another one is started and takes over", true);
+        // One that was asked to stop, and does, ends this engine before another one could be started.
+        if !self.finished {
+            self.tell("system", "KeeperLost", "the keeper is gone; another one is started and takes over", true);
+        }
         let place = self.place.clone();
         let (keeper, inputs) = (self.keeper.clone(), self.inputs.clone());
         tokio::task::spawn_local(async move {
@@ -288,13 +289,12 @@ impl Engine {
     pub(super) fn take_keeper_back(&mut self, took: Result<(i32, Inventory), String>) {
         self.keeper_lost = false;
         match took {
+            // The system had ended, and the keeper died before it could: the one after it is to end all the more.
+            Ok(_) if self.finished => self.stop_keeper(),
             Ok((pid, inventory)) => {
                 self.keeper_pid = pid;
                 self.serve_api();
-                self.warn(
-                    "KeeperTookOver",
-                    "the keeper died and another one took over: how processes ended meanwhile is not known".into(),
-                );
+                self.warn("KeeperTookOver", TOOK_OVER.into());
                 self.listeners.clear();
                 self.binding.clear();
                 self.start_gateway();

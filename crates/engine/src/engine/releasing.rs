@@ -61,7 +61,7 @@ impl Engine {
         let decision = together::decide(&mut memory, &seen);
         if memory != self.record.remembered.together {
             if let Err(error) = self.record.commit(Entry::Together(Box::new(memory))) {
-                self.record.trouble = Some(crate::store::chain(&error));
+                self.record.trouble = Some(plimsoll_journal::chain(&error));
                 wake.at(now.after(DISK_AGAIN));
                 return BTreeMap::new();
             }
@@ -200,7 +200,7 @@ impl Engine {
         if decision.events.is_empty() || former.stable.is_none() {
             self.record.note(entry);
         } else {
-            self.record.commit(entry).map_err(|error| crate::store::chain(&error))?;
+            self.record.commit(entry).map_err(|error| plimsoll_journal::chain(&error))?;
         }
         release.noted = memory.clone();
         release.noted_at = seen.at;

@@ -225,6 +225,13 @@ impl Engine {
             }
         }
         for name in ended {
+            // Else an engine that comes after would hold to what is over.
+            if let Some(service) = self.accepted_service(&name)
+                && let Some(memory) = self.scalers.get(&name).map(|scaler| Box::new(scaler.memory.clone()))
+            {
+                let replicas = self.wanted_replicas(&name, &service);
+                self.record.note(Entry::Autoscaled { service: name.clone(), replicas, memory });
+            }
             self.tell(&name, "Scaled", "the file says again between which numbers it is scaled", false);
         }
     }
@@ -243,7 +250,7 @@ impl Engine {
         let (min, max) = (manual.min_replicas, manual.max_replicas);
         memory.manual = Some(Manual { by: "a person".into(), ..manual });
         let noted = Entry::Autoscaled { service: name.into(), replicas: current, memory: Box::new(memory.clone()) };
-        self.record.commit(noted).map_err(|error| crate::store::chain(&error))?;
+        self.record.commit(noted).map_err(|error| plimsoll_journal::chain(&error))?;
         let fresh = self.remembered_scaler(name);
         let scaler = self.scalers.entry(name.into()).or_insert(fresh);
         scaler.memory = memory;

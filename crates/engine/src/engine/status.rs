@@ -12,8 +12,9 @@ use plimsoll_api::{
     status::{IngressStatus, MemberStatus, OwnProcess, ReplicaStatus, ServiceStatus, StoreStatus},
 };
 use plimsoll_control::{arrival, reconcile::Phase, upgrade::gateway_number};
-use plimsoll_model::{EdgeId, System, system::Listen};
-use plimsoll_wire::keeper::Inventory;
+use plimsoll_journal::entry::RememberedReplica;
+use plimsoll_model::{EdgeId, ReplicaId, System, system::Listen};
+use plimsoll_wire::{keeper::Inventory, place::ENGINE};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
@@ -57,8 +58,9 @@ impl Engine {
         }));
         let services: BTreeMap<_, _> =
             system.services.iter().map(|(name, service)| (name.clone(), self.service_status(name, service))).collect();
+        let members = &self.record.remembered.members;
         let stores: BTreeMap<_, _> =
-            self.stores.iter().map(|(name, state)| (name.clone(), store_status(name, state))).collect();
+            self.stores.iter().map(|(name, state)| (name.clone(), store_status(name, state, members))).collect();
         let coming =
             self.settle_until.is_some() || !self.binding.is_empty() || stores.values().any(|store| !store.ready);
         let settled = self.settle_until.is_none()
@@ -194,14 +196,19 @@ fn never_runs(memory: &plimsoll_control::rollout::Memory) -> bool {
     memory.stable.is_none() && memory.target.is_none() && !memory.quarantine.is_empty()
 }
 
-fn store_status(name: &str, state: &super::storing::StoreState) -> StoreStatus {
+fn store_status(
+    name: &str,
+    state: &super::storing::StoreState,
+    remembered: &BTreeMap<ReplicaId, RememberedReplica>,
+) -> StoreStatus {
+    let restarts = |place: usize| remembered.get(&ReplicaId::new(name, place as u64 + 1)).map_or(0, |it| it.restarts);
     let seen = |place: usize| state.inspection.as_ref().and_then(|inspection| inspection.members.get(place));
     let members = state.ports.iter().enumerate().map(|(place, port)| MemberStatus {
         name: format!("{name}-{}", place + 1),
         pid: None,
         port: *port,
         role: seen(place).map(|member| member.role.clone()).unwrap_or_default(),
-        restarts: 0,
+        restarts: restarts(place),
         detail: seen(place).map(|member| member.detail.clone()).unwrap_or_default(),
     });
     let summary = state.inspection.as_ref().map(|inspection| inspection.summary.clone());
@@ -235,7 +242,7 @@ fn add_processes(status: &mut Status, inventory: &Inventory, keeper_pid: i32, ga
         let name = match gateway_number(&process.id) {
             Some(number) if number == gateway => Some("gateway".to_owned()),
             Some(number) => Some(format!("gateway-{number}")),
-            None => (process.id == "engine").then(|| process.id.clone()),
+            None => (process.id == ENGINE).then(|| process.id.clone()),
         };
         if let Some(name) = name {
             status.processes.insert(name, own(process.pid, process.respawns));

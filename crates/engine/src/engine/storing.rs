@@ -11,7 +11,7 @@ use plimsoll_model::{ReplicaId, Store, promise, store::Engine as Kind};
 use plimsoll_stores::{Front, Inspection, Site, User};
 use plimsoll_wire::sum;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
@@ -45,26 +45,40 @@ pub(crate) struct StoreState {
     pub(crate) leads: (Option<usize>, Vec<usize>),
     /// What is wanted of it, for its task.
     policy: Rc<RefCell<failover::Policy>>,
+    /// Whoever comes to its address waits there, at every gateway: for its task.
+    held: Rc<Cell<bool>>,
     /// Which other primary a person wants.
     wish: watch::Sender<(u64, Option<failover::Wanted>)>,
-    stop: watch::Sender<bool>,
+    /// Ends its task. `None`: it has none, because there is no place for it to run.
+    stop: Option<watch::Sender<bool>>,
 }
 
 impl StoreState {
-    /// It has ended, and its task with it.
+    /// It has no task, or that has ended.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.phase == "Stopped"
+        self.phase == "Stopped" || self.stop.is_none()
+    }
+
+    /// Has its task end.
+    fn end(&self) {
+        if let Some(stop) = &self.stop {
+            stop.send(true).ok();
+        }
     }
 }
 
 impl Engine {
-    /// Starts the stores that are wanted and not there, and ends those that are there and not wanted.
+    /// Starts the stores that are wanted and not there, and ends those that are there and not wanted. Those for which there
+    /// was no place are tried again.
     pub(super) fn arrange_stores(&mut self) {
         let Some(accepted) = self.record.remembered.accepted.clone() else { return };
+        if self.record.remembered.ending.is_none() {
+            self.stores.retain(|_, state| state.stop.is_some());
+        }
         let wanted = &accepted.system.stores;
         for (name, state) in &self.stores {
             if wanted.get(name) != Some(&state.store) {
-                state.stop.send(true).ok();
+                state.end();
             }
             *state.policy.borrow_mut() = self.failover_policy(name, &state.store);
         }
@@ -88,8 +102,9 @@ impl Engine {
             front: None,
             leads: (None, Vec::new()),
             policy: Rc::default(),
+            held: Rc::default(),
             wish: watch::Sender::new((0, None)),
-            stop,
+            stop: Some(stop),
         };
         *state.policy.borrow_mut() = self.failover_policy(name, store);
         match self.store_site(name, store) {
@@ -107,12 +122,14 @@ impl Engine {
                     clock: self.clock,
                     policy: state.policy.clone(),
                     wish: state.wish.subscribe(),
+                    held: state.held.clone(),
                     failover: self.record.remembered.failovers.get(name).cloned().unwrap_or_default(),
                     stop: stopped,
                 };
                 tokio::task::spawn_local(run.run());
             }
             Err(why) => {
+                state.stop = None;
                 state.phase = "Failed";
                 state.reason.clone_from(&why);
                 self.tell(name, "Failed", &why, true);
@@ -334,13 +351,16 @@ impl Engine {
                 let done = self.record.commit(entry).is_ok();
                 written.send(done).ok();
             }
-            StoreNews::Decided { decided } => {
+            StoreNews::Decided { decided, new } => {
                 let (asked, decision) = *decided;
                 let answer = account::failed_over(&decision);
-                let reason = decision.event.clone().unwrap_or_default();
-                let warning = !matches!(reason.as_str(), "Promoted" | "Starting" | "Rejoining" | "Copying");
-                let words = Words { subject: name, reason: &reason, message: &decision.reason, warning };
+                let Some((first, others)) = new.split_first() else { return };
+                let (reason, warning) = (first.what.word(), first.what.is_warning());
+                let words = Words { subject: name, reason, message: &first.why, warning };
                 self.tell_decision(&words, &Question::Failover(Box::new(asked)), answer);
+                for event in others {
+                    self.tell(name, event.what.word(), &event.why, event.what.is_warning());
+                }
             }
         }
     }
@@ -356,6 +376,7 @@ impl Engine {
 
     /// A person wants another member of a store to be its primary: `None` is the best.
     pub(super) fn switch_over(&mut self, name: &str, member: Option<&str>) -> Result<String, String> {
+        self.is_not_ending()?;
         let state = self.stores.get(name).ok_or_else(|| format!("there is no store {name}"))?;
         if state.front.is_none() {
             return Err(format!("{name} has no standbys: write `instances: 2` or more"));
@@ -374,11 +395,24 @@ impl Engine {
         Ok(format!("{name} is asked to hand over; `plimsoll events` shows how it goes"))
     }
 
+    /// Tells stores that lead nobody anywhere whether every gateway knows it. The routes are published.
+    pub(super) fn tell_held(&self) {
+        let served = self.gateways.serve(self.routes.table.edition);
+        for (name, state) in &self.stores {
+            let nowhere = self.routes.table.stores.get(name).is_some_and(|members| members.primary.is_none());
+            state.held.set(served && nowhere);
+        }
+    }
+
+    /// Whether a primary of a store is about to be ended so that another one takes over.
+    pub(super) fn hands_over(&self) -> bool {
+        let mut stages = self.stores.keys().filter_map(|name| self.record.remembered.failovers.get(name));
+        stages.any(|memory| matches!(memory.stage, failover::Stage::Handing { .. }))
+    }
+
     /// Ends all stores.
     pub(super) fn stop_stores(&self) {
-        for state in self.stores.values() {
-            state.stop.send(true).ok();
-        }
+        self.stores.values().for_each(StoreState::end);
     }
 }
 

@@ -41,6 +41,7 @@ impl Engine {
             self.reconcile(now, &mut wake);
             self.bind_listeners(now, &mut wake);
             self.publish();
+            self.tell_held();
             self.consider_upgrade(now, &mut wake);
         }
         self.consider_ending();
@@ -51,7 +52,7 @@ impl Engine {
 
     /// How urgently what gateways see is waited for.
     fn urgency(&self) -> Urgency {
-        if self.replicas.values().any(|replica| replica.unrouted_in.is_some()) {
+        if self.replicas.values().any(|replica| replica.unrouted_in.is_some()) || self.hands_over() {
             Urgency::Drain
         } else if self.scales_by_traffic() {
             Urgency::Traffic
@@ -179,9 +180,8 @@ impl Engine {
 
     fn consider_termination(&mut self, id: &ReplicaId, now: Instant, wake: &mut Wake) {
         let in_flight = self.gateways.in_flight(id);
-        let served_without = self.gateways.edition_served_by_all();
         let Some(replica) = self.replicas.get_mut(id) else { return };
-        let unrouted = replica.unrouted_in.is_some_and(|edition| served_without.is_none_or(|served| served >= edition));
+        let unrouted = replica.unrouted_in.is_some_and(|edition| self.gateways.serve(edition));
         let process = replica.process_id();
         let Some(ending) = replica.ending() else { return };
         let seen = termination::Seen { at: now, unrouted, in_flight, hook_done: ending.hook_done };
@@ -256,8 +256,7 @@ impl Engine {
     pub(super) fn wanted_replicas(&self, name: &str, service: &Service) -> u32 {
         let remembered = &self.record.remembered;
         match &service.autoscaling {
-            // Until it has looked for the first time, the fewest: it may not begin switched off.
-            Some(own) => remembered.autoscaled.get(name).map_or(own.min_replicas.max(1), |known| known.replicas),
+            Some(own) => remembered.autoscaled.get(name).map_or(own.at_first(), |known| known.replicas),
             None => remembered.scaled.get(name).copied().unwrap_or(service.replicas),
         }
     }

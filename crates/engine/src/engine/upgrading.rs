@@ -4,7 +4,6 @@ use super::{Engine, turning::Wake};
 use crate::{
     candidate::{self, Found, program_of},
     input::Input,
-    store::member_words,
     watched::watched,
 };
 use plimsoll_api::status::UpgradeStatus;
@@ -100,7 +99,7 @@ impl Engine {
         let message = format!("to {}", found.to.path);
         memory.begin(found.to, from, self.clock.now());
         let attempt = memory.attempt;
-        self.record.commit(Entry::Upgrade(Box::new(memory))).map_err(|error| crate::store::chain(&error))?;
+        self.record.commit(Entry::Upgrade(Box::new(memory))).map_err(|error| plimsoll_journal::chain(&error))?;
         self.upgrading = Upgrading::default();
         self.tell("plimsoll", "Upgrading", &message, false);
         Ok(attempt)
@@ -127,7 +126,7 @@ impl Engine {
             }
             if changed && let Err(error) = self.record.commit(Entry::Upgrade(Box::new(memory))) {
                 // Nothing is done that would not be known of later; asked again when the disk may be better.
-                self.record.trouble = Some(crate::store::chain(&error));
+                self.record.trouble = Some(plimsoll_journal::chain(&error));
                 return;
             }
             self.upgrading.detail = decision.reason;
@@ -282,7 +281,7 @@ impl Engine {
     pub(super) fn take_gateway_exit(&mut self, number: u32, exit: &Exit) {
         let memory = &self.record.remembered.upgrade;
         if Some(number) == memory.next() {
-            self.upgrading.next_ended = Some(member_words(exit));
+            self.upgrading.next_ended = Some(crate::exit::ended(exit));
         } else if number != memory.current {
             self.forget_gateway(number);
         }

@@ -1,17 +1,16 @@
 //! One member of a store: its process, started again when it ends, and ended cleanly when the store is to end.
 
-use super::{StoreRun, chain, ended, restart_policy};
+use super::{StoreRun, after_end};
 use crate::{
     clock::Clock,
     input::{Input, StoreNews},
     keeper::{Keeper, KeeperError},
+    launch::limits_of,
     oneshot::Oneshots,
     replica::process_id,
 };
-use plimsoll_control::{
-    account::Restart,
-    restart::{self, Act},
-};
+use plimsoll_control::restart::{self, Act};
+use plimsoll_journal::chain;
 use plimsoll_model::{Instant, ReplicaId};
 use plimsoll_stores::{Driver, Member, member::Command};
 use plimsoll_wire::keeper::{Exit, Limits, Spawn, User};
@@ -44,7 +43,7 @@ impl MemberRun {
             id: ReplicaId::new(store.name.clone(), place as u64 + 1),
             place,
             driver: driver.clone(),
-            limits: limits_of(store),
+            limits: limits_of(&store.store.resources, false),
             keeper: store.keeper.clone(),
             oneshots: store.oneshots.clone(),
             inputs: store.inputs.clone(),
@@ -151,7 +150,7 @@ impl Life {
             let spawn = self.spawn(format!("{id}.prepare{step}"), command, Limits::default());
             let exit = self.oneshots.run(spawn).await.map_err(|error| chain(&error))?;
             if exit.code != Some(0) {
-                return Err(format!("{} failed ({}); see its log", command.program, words(&exit)));
+                return Err(format!("{} failed ({}); see its log", command.program, crate::exit::ended(&exit)));
             }
         }
         self.driver.before_start(self.place).map_err(|error| chain(&error))?;
@@ -186,9 +185,7 @@ impl Life {
     /// Waits as the restart decider says; `false` when the store ends meanwhile.
     async fn wait_after(&mut self, exit: &Exit, started_at: Instant) -> bool {
         let now = self.clock.now();
-        let seen = ended(now, started_at, exit);
-        let asked = Restart { policy: restart_policy(), memory: self.memory, seen };
-        let decision = restart::decide(&asked.policy, &mut self.memory, &seen);
+        let (asked, decision) = after_end(exit, (started_at, now), &mut self.memory);
         let until = match decision.act {
             Act::At(until) => until,
             Act::Now | Act::Never => now,
@@ -228,30 +225,5 @@ pub(super) fn spawn(id: String, command: &Command, limits: Limits, of: &ReplicaI
         log: Some(of.to_string()),
         channel: false,
         respawn: false,
-    }
-}
-
-pub(super) fn limits_of(store: &StoreRun) -> Limits {
-    let resources = &store.store.resources;
-    Limits {
-        memory_bytes: resources.memory_limit.map(|bytes| bytes.0),
-        cpu_milli: resources.cpu_limit.map(|cpu| cpu.0),
-        cpu_request_milli: resources.cpu_request.map(|cpu| cpu.0),
-        pids: resources.pids,
-        open_files: resources.open_files,
-        no_new_privileges: false,
-    }
-}
-
-/// How a process ended, for a person.
-pub(crate) fn words(exit: &Exit) -> String {
-    match (exit.oom, exit.code, exit.signal) {
-        (true, ..) => match exit.memory_peak {
-            Some(peak) => format!("killed for want of memory at {} MiB", peak >> 20),
-            None => "killed for want of memory".into(),
-        },
-        (_, Some(code), _) => format!("ended with code {code}"),
-        (_, _, Some(signal)) => format!("ended by signal {signal}"),
-        _ => "ended, nobody knows how".into(),
     }
 }

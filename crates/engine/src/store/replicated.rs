@@ -3,47 +3,44 @@
 //! Invariant: what a decision changes for good is on disk before anything that follows from it is done.
 
 use super::{
-    RETRY_SLOW, StoreRun, ended, member, restart_policy,
-    server::{News, SIGINT, SIGKILL, Server, Start},
+    RETRY_SLOW, StoreRun, after_end,
+    server::{KEEPER_WAIT, News, SIGKILL, Server, Start},
 };
-use crate::input::StoreNews;
+use crate::{input::StoreNews, launch::limits_of};
 use futures_util::future::join_all;
 use plimsoll_control::{
-    account::{Failover, Restart},
-    failover::{self, Act, Decision, Memory, Preparation, Process, Role, Seen},
-    restart,
+    account::Failover,
+    failover::{self, Act, Decision, Event, Memory, Preparation, Process, Role, Seen},
 };
 use plimsoll_model::{Instant, Millis};
-use plimsoll_stores::{Driver, Inspection, MemberSeen, postgres::Postgres};
-use plimsoll_wire::keeper::Exit;
+use plimsoll_stores::{
+    Driver, Inspection,
+    postgres::{GRACE, Postgres, STOP_SIGNAL},
+};
+use plimsoll_wire::keeper::{Exit, Inventory};
 use std::rc::Rc;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, sleep_until, timeout},
 };
 
-/// How long a start that failed before its server ran is put off.
-const FAILED_WAIT: Millis = Millis::from_secs(1);
-/// How long a server may take to end cleanly before it is killed.
-const GRACE: Millis = Millis::from_secs(30);
-
 /// The store's members and what is known of them.
 pub(super) struct Replicated<'a> {
-    store: &'a mut StoreRun,
+    pub(super) store: &'a mut StoreRun,
     driver: Rc<Driver>,
-    servers: Vec<Server>,
-    memory: Memory,
+    pub(super) servers: Vec<Server>,
+    pub(super) memory: Memory,
     news: mpsc::UnboundedReceiver<News>,
     sender: mpsc::UnboundedSender<News>,
     /// The primary for whom what services need was made: its epoch and its start.
     provisioned: Option<(u64, u32)>,
     leads: (Option<usize>, Vec<usize>),
     /// What was told last.
-    told: (Option<String>, String),
+    told: Vec<Event>,
     /// The phase that was told last, and how its members were.
     said: (&'static str, String),
-    shown: Option<Inspection>,
-    ready: bool,
+    pub(super) shown: Option<Inspection>,
+    pub(super) ready: bool,
     /// The last wish of a person's that was decided about.
     granted: u64,
 }
@@ -53,7 +50,7 @@ impl<'a> Replicated<'a> {
         let servers = (0..store.site.ports.len()).map(|place| Server::new(store, place)).collect();
         let (sender, news) = mpsc::unbounded_channel();
         let memory = store.failover.clone();
-        let (provisioned, leads, told) = (None, (None, Vec::new()), (None, String::new()));
+        let (provisioned, leads, told) = (None, (None, Vec::new()), Vec::new());
         let (said, shown) = (("", String::new()), None);
         let granted = store.wish.borrow().0;
         Self {
@@ -109,7 +106,7 @@ impl<'a> Replicated<'a> {
 
     /// Goes on with what runs; a preparation that an engine before this one began is ended, and done again.
     async fn adopt(&mut self) {
-        let Ok(inventory) = self.store.keeper.list().await else { return };
+        let inventory = self.inventory().await;
         let ours: Vec<String> = self.servers.iter().map(|server| format!("{}.", server.id)).collect();
         let steps = inventory.processes.iter().filter(|process| process.id.contains(".prepare"));
         for step in steps.filter(|step| ours.iter().any(|id| step.id.starts_with(id))) {
@@ -134,6 +131,16 @@ impl<'a> Replicated<'a> {
         }
     }
 
+    /// What the keeper has; if it is gone, what the next one has.
+    async fn inventory(&self) -> Inventory {
+        loop {
+            match self.store.keeper.list().await {
+                Ok(inventory) => return inventory,
+                Err(_) => sleep(KEEPER_WAIT).await,
+            }
+        }
+    }
+
     /// Looks, decides, writes down, acts. When to do so again at the latest.
     async fn turn(&mut self) -> Instant {
         let mut seen = self.look().await;
@@ -142,13 +149,14 @@ impl<'a> Replicated<'a> {
         let policy = self.store.policy.borrow().clone();
         let before = self.memory.clone();
         let decision = failover::decide(&policy, &mut self.memory, &seen);
-        if seen.asked.is_some() {
-            self.granted = wished;
-        }
         if self.memory.lasting() != before.lasting() && !self.write_down().await {
             self.memory = before;
-            self.store.phase("Failed", "who is its primary can't be written down: nothing is changed");
+            self.ready = false;
+            self.phase("Failed", "who is its primary can't be written down: nothing is changed".into());
             return self.store.clock.now().after(Millis::from_secs(1));
+        }
+        if seen.asked.is_some() {
+            self.granted = wished;
         }
         self.tell(Failover { policy, memory: before, seen: seen.clone() }, &decision);
         self.lead(&decision);
@@ -159,13 +167,13 @@ impl<'a> Replicated<'a> {
             self.act(act).await;
         }
         let served = self.serve(&decision, &seen).await;
-        for act in later {
-            self.act(act).await;
+        if served {
+            for act in later {
+                self.act(act).await;
+            }
         }
         self.show(&seen);
-        let now = self.store.clock.now();
-        let again = decision.again_at.unwrap_or_else(|| now.after(failover::LOOK_EVERY));
-        if served { again } else { again.min(now.after(Millis(50))) }
+        if served { decision.again_at } else { decision.again_at.min(self.store.clock.now().after(Millis(50))) }
     }
 
     async fn look(&self) -> Seen {
@@ -189,7 +197,7 @@ impl<'a> Replicated<'a> {
             }
         });
         let members = members.collect();
-        Seen { at: now, members, asked: None }
+        Seen { at: now, members, asked: None, held: self.store.held.get() }
     }
 
     /// Whether the lasting part of the memory is on disk.
@@ -201,11 +209,11 @@ impl<'a> Replicated<'a> {
 
     /// Tells of what is new.
     fn tell(&mut self, asked: Failover, decision: &Decision) {
-        let now = (decision.event.clone(), decision.reason.clone());
-        if decision.event.is_some() && now != self.told {
-            self.store.tell(StoreNews::Decided { decided: Box::new((asked, decision.clone())) });
+        let new: Vec<Event> = decision.events.iter().filter(|event| !self.told.contains(event)).cloned().collect();
+        self.told.clone_from(&decision.events);
+        if !new.is_empty() {
+            self.store.tell(StoreNews::Decided { decided: Box::new((asked, decision.clone())), new });
         }
-        self.told = now;
     }
 
     /// Has its addresses lead where they are to.
@@ -222,7 +230,10 @@ impl<'a> Replicated<'a> {
         let Some(primary) = decision.leads_to.filter(|place| seen.members[*place].answer.is_some()) else {
             if self.ready || decision.leads_to.is_none() {
                 self.ready = false;
-                self.phase("Starting", decision.reason.clone());
+                match self.servers.get(self.memory.primary).and_then(|server| server.failed_for.clone()) {
+                    Some(why) => self.phase("Failed", why),
+                    None => self.phase("Starting", decision.reason.clone()),
+                }
             }
             return true;
         };
@@ -235,8 +246,7 @@ impl<'a> Replicated<'a> {
             }
             self.provisioned = Some(now);
         }
-        let follows = |member: &failover::Member| member.answer.as_ref().is_some_and(|answer| answer.streams);
-        if self.store.policy.borrow().synchronous && !seen.members.iter().any(follows) {
+        if decision.stalls {
             self.ready = false;
             self.phase("Forming", "commits wait for a standby, and none follows yet".into());
         } else if !self.ready {
@@ -250,24 +260,29 @@ impl<'a> Replicated<'a> {
         match act {
             Act::Start { member, role } => self.start(member, role),
             Act::Fence { member } => self.end_one(member, SIGKILL).await,
-            Act::Stop { member } => self.end_one(member, SIGINT).await,
+            Act::Stop { member } => self.end_one(member, STOP_SIGNAL).await,
+            // Asked again at the next turn, as long as it is none, or follows another one.
             Act::Promote { member } => {
                 let Some(postgres) = self.postgres() else { return };
-                // Asked again at the next turn, as long as it is none.
-                postgres.promote(member).await.ok();
+                let done = postgres.promote(member).await;
+                self.servers[member].refused = done.err().map(|why| format!("can't be promoted: {why}"));
             }
             Act::Follow { member, of } => {
                 let Some(postgres) = self.postgres() else { return };
-                postgres.follow(member, of).await.ok();
+                let done = postgres.follow(member, of).await;
+                let words = |why| format!("can't be told to follow member {}: {why}", of + 1);
+                self.servers[member].refused = done.err().map(words);
             }
         }
     }
 
+    /// Sends a signal that ends a server: one that asks once, when it has reached the keeper.
     async fn end_one(&mut self, place: usize, signal: i32) {
-        let server = &mut self.servers[place];
-        if !server.by_us || signal == SIGKILL {
-            server.by_us = true;
-            self.store.keeper.signal(&server.process_id(), signal, signal == SIGKILL).await.ok();
+        let server = &self.servers[place];
+        if (!server.by_us || signal == SIGKILL)
+            && self.store.keeper.signal(&server.process_id(), signal, signal == SIGKILL).await.is_ok()
+        {
+            self.servers[place].by_us = true;
         }
     }
 
@@ -287,7 +302,7 @@ impl<'a> Replicated<'a> {
             process: self.servers[place].process_id(),
             role,
             driver: self.driver.clone(),
-            limits: member::limits_of(self.store),
+            limits: limits_of(&self.store.store.resources, false),
             keeper: self.store.keeper.clone(),
             oneshots: self.store.oneshots.clone(),
             clock: self.store.clock,
@@ -297,21 +312,30 @@ impl<'a> Replicated<'a> {
 
     fn take(&mut self, news: Option<News>) {
         match news {
-            Some(News::Runs { place }) => self.servers[place].process = Process::Runs,
-            Some(News::Failed { place, by, why }) => {
+            Some(News::Runs { place }) => {
                 let server = &mut self.servers[place];
-                (server.process, server.failed) = (Process::Gone, Some(by));
-                server.backs_off = Some(self.store.clock.now().after(FAILED_WAIT));
-                let words = format!("{} could not be started: {why}", server.id);
-                if place == self.memory.primary {
-                    self.ready = false;
-                    self.phase("Failed", words);
-                } else {
-                    self.store.tell(StoreNews::Trouble { member: server.id.serial, why });
-                }
+                (server.process, server.failed_for, server.refused) = (Process::Runs, None, None);
             }
+            Some(News::Failed { place, by, why }) => self.take_failed(place, by, why),
             Some(News::Ended { place, exit }) => self.take_end(place, &exit),
             None => {}
+        }
+    }
+
+    /// A server could not be started; that is put off as if it had ended at once.
+    fn take_failed(&mut self, place: usize, by: Preparation, why: String) {
+        let now = self.store.clock.now();
+        let server = &mut self.servers[place];
+        (server.process, server.failed) = (Process::Gone, Some(by));
+        let (_, decision) = after_end(&Exit::never_started(now.0), (now, now), &mut server.memory);
+        server.put_off(&decision);
+        let words = format!("{} could not be started: {why}", server.id);
+        server.failed_for = Some(words.clone());
+        if place == self.memory.primary {
+            self.ready = false;
+            self.phase("Failed", words);
+        } else {
+            self.store.tell(StoreNews::Trouble { member: server.id.serial, why });
         }
     }
 
@@ -319,69 +343,16 @@ impl<'a> Replicated<'a> {
     fn take_end(&mut self, place: usize, exit: &Exit) {
         let now = self.store.clock.now();
         let server = &mut self.servers[place];
-        server.process = Process::Gone;
+        (server.process, server.refused) = (Process::Gone, None);
         if std::mem::take(&mut server.by_us) {
             server.backs_off = None;
             return;
         }
-        let seen = ended(now, server.started_at, exit);
-        let asked = Restart { policy: restart_policy(), memory: server.memory, seen };
-        let decision = restart::decide(&asked.policy, &mut server.memory, &seen);
-        server.backs_off = match decision.act {
-            restart::Act::At(until) => Some(until),
-            restart::Act::Now | restart::Act::Never => None,
-        };
+        let (asked, decision) = after_end(exit, (server.started_at, now), &mut server.memory);
+        server.put_off(&decision);
         server.restarts += 1;
         let (member, restarts, memory) = (server.id.serial, server.restarts, server.memory);
         self.store.tell(StoreNews::Ended { member, restarts, memory, decided: Box::new((asked, decision)) });
-    }
-
-    /// Tells how its members are.
-    fn show(&mut self, seen: &Seen) {
-        let end = self.memory.positions.last().map(|(_, position)| *position);
-        let members: Vec<MemberSeen> =
-            seen.members.iter().enumerate().map(|(place, member)| self.shown(place, member, end)).collect();
-        let healthy = self.ready && members.iter().all(|member| member.ok);
-        let standbys = members.iter().filter(|member| member.role == "standby" && member.ok).count();
-        let summary = format!(
-            "member {} is the primary (epoch {}, timeline {}), {standbys} standbys follow",
-            self.memory.primary + 1,
-            self.memory.epoch,
-            self.memory.timeline
-        );
-        let inspection = Inspection { members, healthy, summary };
-        if self.shown.as_ref() != Some(&inspection) {
-            self.store.tell(StoreNews::Inspected(inspection.clone()));
-            self.shown = Some(inspection);
-        }
-    }
-
-    fn shown(&self, place: usize, member: &failover::Member, end: Option<u64>) -> MemberSeen {
-        let name = place.to_string();
-        let Some(answer) = &member.answer else {
-            let detail = match member.process {
-                Process::Gone => "does not run",
-                Process::Preparing => "its data is being made ready",
-                Process::Runs => "does not answer yet",
-            };
-            let (role, detail) = ("unknown".to_owned(), detail.to_owned());
-            return MemberSeen { name, role, lag_bytes: None, ok: false, detail };
-        };
-        let at = format!("timeline {}, log up to {}", answer.timeline, failover::lsn(answer.position));
-        if !answer.recovering {
-            let ok = place == self.memory.primary;
-            return MemberSeen { name, role: "primary".into(), lag_bytes: None, ok, detail: at };
-        }
-        let lag_bytes = end.map(|end| end.saturating_sub(answer.replayed));
-        let behind = self.memory.behind(answer.replayed, self.store.clock.now());
-        let lag = match (lag_bytes, behind) {
-            (Some(bytes), Some(time)) => format!("{bytes} bytes and {time} behind"),
-            (Some(bytes), None) => format!("{bytes} bytes behind"),
-            _ => "how far behind is not known".into(),
-        };
-        let follows = if answer.streams { "follows" } else { "does not follow" };
-        let detail = format!("{follows}, {lag}, {at}");
-        MemberSeen { name, role: "standby".into(), lag_bytes, ok: answer.streams, detail }
     }
 
     /// Ends everything: the primary first, so that its standbys get the end of its log.
@@ -390,26 +361,24 @@ impl<'a> Replicated<'a> {
         let primary = self.memory.primary;
         let others = (0..self.servers.len()).filter(|place| *place != primary);
         for place in std::iter::once(primary).chain(others) {
-            // A preparation is ended by its process; it is done again another time.
-            self.store.oneshots.kill(&format!("{}.prepare0", self.servers[place].process_id())).await;
-            self.servers[place].by_us = false;
-            self.end_one(place, SIGINT).await;
-            let gone = timeout(GRACE.as_duration(), self.until_gone(place)).await;
+            let gone = timeout(GRACE.as_duration(), self.until_gone(place, STOP_SIGNAL)).await;
             if gone.is_err() {
-                self.end_one(place, SIGKILL).await;
-                self.until_gone(place).await;
+                self.until_gone(place, SIGKILL).await;
             }
         }
     }
 
-    async fn until_gone(&mut self, place: usize) {
+    /// Ends a member, and waits for that. What is sent may find nobody: a preparation has not begun yet, or the keeper is gone.
+    async fn until_gone(&mut self, place: usize, signal: i32) {
         while self.servers[place].process != Process::Gone {
+            // A preparation is ended by its process; it is done again another time.
+            self.store.oneshots.kill(&format!("{}.prepare0", self.servers[place].process_id())).await;
+            if self.servers[place].process == Process::Runs {
+                self.servers[place].by_us = false;
+                self.end_one(place, signal).await;
+            }
             match timeout(RETRY_SLOW, self.news.recv()).await {
-                Ok(Some(News::Runs { place: started })) => {
-                    self.servers[started].process = Process::Runs;
-                    self.servers[started].by_us = false;
-                    self.end_one(started, SIGINT).await;
-                }
+                Ok(Some(News::Runs { place: started })) => self.servers[started].process = Process::Runs,
                 Ok(Some(News::Failed { place: ended, .. } | News::Ended { place: ended, .. })) => {
                     self.servers[ended].process = Process::Gone;
                 }

@@ -1,6 +1,6 @@
 //! One server of a store with standbys: started once for each order, in the role that the order says.
 
-use super::{StoreRun, chain, member};
+use super::{StoreRun, member};
 use crate::{
     clock::Clock,
     keeper::{Keeper, KeeperError},
@@ -11,18 +11,18 @@ use plimsoll_control::{
     failover::{Preparation, Process, Role},
     restart,
 };
+use plimsoll_journal::chain;
 use plimsoll_model::{Instant, ReplicaId};
 use plimsoll_stores::{Driver, member::Command};
 use plimsoll_wire::keeper::{Exit, Inventory, Limits, Spawn};
 use std::{rc::Rc, time::Duration};
 use tokio::{sync::mpsc::UnboundedSender, time::sleep};
 
-/// The signal that ends a server cleanly, and the one that does not ask.
-pub(super) const SIGINT: i32 = 2;
+/// The signal that does not ask.
 pub(super) const SIGKILL: i32 = 9;
 
 /// How soon a keeper that was lost is asked for again.
-const KEEPER_WAIT: Duration = Duration::from_millis(100);
+pub(super) const KEEPER_WAIT: Duration = Duration::from_millis(100);
 
 /// What a server's task tells.
 pub(super) enum News {
@@ -45,6 +45,10 @@ pub(super) struct Server {
     /// It is not started again before then.
     pub(super) backs_off: Option<Instant>,
     pub(super) failed: Option<Preparation>,
+    /// Why its last start failed, as long as it does not run.
+    pub(super) failed_for: Option<String>,
+    /// What it was asked last and did not do.
+    pub(super) refused: Option<String>,
     /// Its end was asked for: it is no crash.
     pub(super) by_us: bool,
 }
@@ -61,12 +65,22 @@ impl Server {
             started_at: Instant(0),
             backs_off: None,
             failed: None,
+            failed_for: None,
+            refused: None,
             by_us: false,
         }
     }
 
     pub(super) fn process_id(&self) -> String {
         process_id(&self.id, self.attempt)
+    }
+
+    /// It is not started again before the decider says so.
+    pub(super) fn put_off(&mut self, decision: &restart::Decision) {
+        self.backs_off = match decision.act {
+            restart::Act::At(until) => Some(until),
+            restart::Act::Now | restart::Act::Never => None,
+        };
     }
 
     /// Its process under the keeper, if it still runs.
@@ -138,17 +152,32 @@ impl Start {
         let postgres = self.driver.replicated().ok_or("the store has no standbys")?;
         let before = || postgres.before_start(self.place, self.role).map_err(|error| chain(&error));
         before()?;
-        if let Role::Standby { of, by: Preparation::Rewind } = self.role {
-            postgres.checkpoint(of).await?;
+        match self.role {
+            Role::Standby { of, by: Preparation::Rewind } => postgres.checkpoint(of).await?,
+            // A slot whose log is gone would hold none for the copy either: it is made anew.
+            Role::Standby { of, by: Preparation::Copy } => {
+                postgres.provision(of).await.map_err(|error| chain(&error))?;
+            }
+            Role::Primary | Role::Standby { by: Preparation::Nothing, .. } => {}
         }
         for (step, command) in postgres.member(self.place, self.role).prepare.iter().enumerate() {
             let spawn = self.spawn(format!("{}.prepare{step}", self.process), command, Limits::default());
-            let exit = self.oneshots.run(spawn).await.map_err(|error| chain(&error))?;
+            let exit = self.step(spawn).await.map_err(|error| chain(&error))?;
             if exit.code != Some(0) {
-                return Err(format!("its preparation failed ({}); see its log", member::words(&exit)));
+                return Err(format!("its preparation failed ({}); see its log", crate::exit::ended(&exit)));
             }
         }
         before()
+    }
+
+    /// Runs a step of its preparation; if the keeper dies meanwhile, under the next one, which has it or begins it anew.
+    async fn step(&self, spawn: Spawn) -> Result<Exit, KeeperError> {
+        loop {
+            match self.oneshots.run(spawn.clone()).await {
+                Err(KeeperError::Gone) => sleep(KEEPER_WAIT).await,
+                other => return other,
+            }
+        }
     }
 
     fn spawn(&self, id: String, command: &Command, limits: Limits) -> Spawn {

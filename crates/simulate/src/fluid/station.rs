@@ -52,7 +52,7 @@ impl Station {
     pub(super) fn new(plan: &Plan, station: usize) -> Self {
         let own = &plan.stations[station];
         let wanted = match own.service.as_ref().map(|service| (service, service.autoscaling.as_ref())) {
-            Some((_, Some(scaling))) => scaling.min_replicas.max(1),
+            Some((_, Some(scaling))) => scaling.at_first(),
             Some((service, None)) => service.replicas,
             None => 1,
         };

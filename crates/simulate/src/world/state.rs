@@ -245,7 +245,7 @@ fn station(plan: &Plan, own: &StationPlan) -> Station {
     let first = Version { id: RevisionId("v1".into()), errors: own.errors, times_milli: 1000 };
     let service = own.service.as_ref();
     let replicas = match service.map(|service| (service, service.autoscaling.as_ref())) {
-        Some((_, Some(scaling))) => scaling.min_replicas.max(1),
+        Some((_, Some(scaling))) => scaling.at_first(),
         Some((service, None)) => service.replicas,
         None => 1,
     };

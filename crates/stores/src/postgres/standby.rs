@@ -19,6 +19,10 @@ use std::path::{Path, PathBuf};
 /// The role by which standbys get the log, and are rewound.
 pub(crate) const REPLICATION: &str = "plimsoll_replication";
 
+/// Drops members' slots that nobody is connected to.
+const DROP_IDLE: &str = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
+    WHERE NOT active AND slot_name LIKE 'member\\_%'";
+
 /// The name of a member towards the others, and of its slot there.
 pub(crate) fn name(place: usize) -> String {
     format!("member_{}", place + 1)
@@ -131,12 +135,7 @@ rm -f -- "$2/standby.signal"
         files::write_durably(&self.site.data, Path::new(&file), text.as_bytes(), access).map_err(|e| e.to_string())?;
         self.say(place, "SELECT pg_reload_conf()").await?;
         // Slots of its own would hold log for those who follow it no more.
-        self.say(
-            place,
-            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
-             WHERE NOT active AND slot_name LIKE 'member\\_%'",
-        )
-        .await
+        self.say(place, DROP_IDLE).await
     }
 
     /// Makes a checkpoint at the primary at `place`: until the first one after it was promoted, `pg_rewind` takes its timeline for
@@ -180,6 +179,10 @@ pub(crate) async fn provision(
         session.run(&statements).await.map_err(named("create the standbys' role"))?;
         done.push(format!("role {REPLICATION} created"));
     }
+    // Those of members that are no more would hold log for nobody.
+    let kept: Vec<String> = slots.iter().map(|slot| literal(slot)).collect();
+    let others = if kept.is_empty() { String::new() } else { format!("AND slot_name NOT IN ({})", kept.join(", ")) };
+    session.run(&format!("{DROP_IDLE} {others}")).await.map_err(named("drop slots that nobody uses"))?;
     for slot in slots {
         let there = "SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1::text";
         if session.finds(there, slot).await.map_err(named("list slots"))? {
