@@ -60,8 +60,10 @@ impl Engine {
 
     fn take_recorded(&mut self, kept: Result<(), JournalError>) {
         if let Err(error) = kept {
-            let why =
-                format!("what is decided again and again is not recorded any more: {}", plimsoll_journal::chain(&error));
+            let why = format!(
+                "what is decided again and again is not recorded any more: {}",
+                plimsoll_journal::chain(&error)
+            );
             self.tell("system", "RecorderFailed", &why, true);
         }
     }
