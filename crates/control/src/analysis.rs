@@ -4,7 +4,7 @@
 //! not is worse, though every request is answered: the gateway tries what was in flight again elsewhere.
 //! Errors: a sequential test ([`evidence`]), which may be looked at after every sample and still aborts a good version
 //! with a chance of at most 1 − confidence. Latency: the same test over windows of time, each of which says once which
-//! version was slower in it ([`windows`]), by more than a tolerance ([`latency`]).
+//! version was slower in it (`windows`), by more than a tolerance ([`latency`]).
 //!
 //! Invariant: without enough requests the answer is never `Pass`.
 //! Invariant: what also happens to the old version is never held against the new one: then it waits.
