@@ -64,12 +64,16 @@ pub(crate) fn taken(signals: impl AsFd) -> Vec<i32> {
 
 /// Lets a child that does nothing else write itself into this `cgroup.procs`, and end. It is reaped as any stranger is.
 ///
+/// It keeps nothing else open: were we to end before it, the lock on the state directory would be held by nobody alive.
+///
 /// Only for a process with one thread: nobody holds a lock that the child could need.
 pub(crate) fn enter_aside(door: &File) {
-    // SAFETY: the child makes two system calls, on a descriptor that it has a copy of, and never returns.
+    // SAFETY: the child makes a few system calls, on descriptors that are its own copies, and never returns.
     unsafe {
         if libc::fork() == 0 {
-            libc::write(door.as_raw_fd(), c"0".as_ptr().cast(), 1);
+            libc::dup2(door.as_raw_fd(), 0);
+            libc::syscall(libc::SYS_close_range, 1, libc::c_uint::MAX, 0);
+            libc::write(0, c"0".as_ptr().cast(), 1);
             libc::_exit(0);
         }
     }
