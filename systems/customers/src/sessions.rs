@@ -6,9 +6,8 @@
 
 use crate::cache::{self, Key};
 use crate::users::{Role, User};
-use plimsoll_kit::sessions::hex;
+use plimsoll_kit::refresh::Refresh;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool, Row};
 use uuid::Uuid;
 
@@ -37,35 +36,6 @@ pub struct Ended {
     pub id: Uuid,
     /// Its last version.
     pub version: i64,
-}
-
-/// A refresh token: the session's id and a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refresh {
-    /// The session.
-    pub session: Uuid,
-    secret: String,
-}
-
-impl Refresh {
-    fn fresh(session: Uuid) -> Self {
-        Self { session, secret: hex(&rand::random::<[u8; 32]>()) }
-    }
-
-    /// Reads one; `None`: it is none.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (session, secret) = text.split_once('.')?;
-        Some(Self { session: session.parse().ok()?, secret: secret.to_owned() })
-    }
-
-    /// As it is sent.
-    pub fn text(&self) -> String {
-        format!("{}.{}", self.session.simple(), self.secret)
-    }
-
-    fn hash(&self) -> Vec<u8> {
-        Sha256::digest(self.secret.as_bytes()).to_vec()
-    }
 }
 
 /// Begins a session within the transaction of the sign-in; `None`: the user was changed since it was read, and what was
@@ -193,16 +163,4 @@ pub async fn end_all_of(transaction: &mut PgConnection, user: Uuid) -> Result<Ve
 pub async fn forget_old(pool: &PgPool) -> Result<u64, sqlx::Error> {
     let sql = "DELETE FROM sessions WHERE least(ends_at, ended_at) < now() - interval '1 day'";
     Ok(sqlx::query(sql).execute(pool).await?.rows_affected())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refresh_token_reads_what_it_writes() {
-        let refresh = Refresh::fresh(Uuid::now_v7());
-        assert_eq!(Refresh::parse(&refresh.text()), Some(refresh));
-        assert_eq!(Refresh::parse("x.y"), None);
-    }
 }

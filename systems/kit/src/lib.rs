@@ -24,6 +24,7 @@ pub mod postgres;
 pub mod precondition;
 pub mod problem;
 pub mod readiness;
+pub mod refresh;
 mod serve;
 pub mod service;
 pub mod sessions;

@@ -4,9 +4,8 @@
 //! ends its session (RFC 9700 §4.14.2), for then two hold it. Access tokens name their session, which is looked up at every
 //! request, so that signing out counts at once.
 
-use plimsoll_kit::sessions::hex;
+use plimsoll_kit::refresh::Refresh;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -23,35 +22,6 @@ pub struct Session {
     pub id: Uuid,
     /// The person.
     pub user: Uuid,
-}
-
-/// A refresh token: the session's id and a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refresh {
-    /// The session.
-    pub session: Uuid,
-    secret: String,
-}
-
-impl Refresh {
-    fn fresh(session: Uuid) -> Self {
-        Self { session, secret: hex(&rand::random::<[u8; 32]>()) }
-    }
-
-    /// Reads one; `None`: it is none.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (session, secret) = text.split_once('.')?;
-        Some(Self { session: session.parse().ok()?, secret: secret.to_owned() })
-    }
-
-    /// As it is sent.
-    pub fn text(&self) -> String {
-        format!("{}.{}", self.session.simple(), self.secret)
-    }
-
-    fn hash(&self) -> Vec<u8> {
-        Sha256::digest(self.secret.as_bytes()).to_vec()
-    }
 }
 
 /// Begins a session within the transaction of a sign-in, and ends those that are too many. `None`: the password that was
@@ -204,16 +174,4 @@ pub async fn open_of(pool: &PgPool, user: Uuid) -> Result<Vec<Open>, sqlx::Error
 pub async fn forget_old(pool: &PgPool) -> Result<u64, sqlx::Error> {
     let sql = "DELETE FROM sessions WHERE least(ends_at, ended_at) < now() - interval '1 day'";
     Ok(sqlx::query(sql).execute(pool).await?.rows_affected())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refresh_token_reads_what_it_writes() {
-        let refresh = Refresh::fresh(Uuid::now_v7());
-        assert_eq!(Refresh::parse(&refresh.text()), Some(refresh));
-        assert_eq!(Refresh::parse("x.y"), None);
-    }
 }

@@ -4,6 +4,7 @@ use crate::world::{ADMIN, PASSWORD, Person, World};
 use http::Method;
 use plimsoll_kit::testing::client::More;
 use plimsoll_kit::testing::process::run;
+use plimsoll_kit::testing::stores::until_locked;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -89,13 +90,7 @@ async fn a_password_that_changes_during_a_sign_in_begins_no_session() {
     sqlx::query("UPDATE users SET version = version + 1 WHERE name = 'anna'").execute(&mut *change).await.unwrap();
     let sign_in = world.sign_in("anna", PASSWORD);
     let commit = async {
-        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-        for _ in 0..3000 {
-            if sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() > 0 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until_locked(&pool).await;
         change.commit().await.unwrap();
     };
     let (reply, ()) = tokio::join!(sign_in, commit);

@@ -1,7 +1,7 @@
 //! Stores and replicas of one test, put together.
 
 use http::Method;
-use plimsoll_kit::testing::client::{Client, More, Reply};
+use plimsoll_kit::testing::client::{Client, Reply};
 use plimsoll_kit::testing::process::{Process, command, run};
 use plimsoll_kit::testing::stores::{Postgres, Redis};
 use serde_json::{Value, json};
@@ -88,15 +88,11 @@ impl Person {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
-        self.client.send(Method::GET, path, More::default().with("authorization", &self.bearer)).await
+        self.client.get_as(&self.bearer, path).await
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: &Value, if_match: Option<&str>) -> Reply {
-        let mut more = More::json(body).with("authorization", &self.bearer);
-        if let Some(tag) = if_match {
-            more = more.with("if-match", tag);
-        }
-        self.client.send(method, path, more).await
+        self.client.send_as(&self.bearer, (method, path), body, if_match).await
     }
 
     pub(crate) async fn create(&self, name: &str, email: &str) -> Value {

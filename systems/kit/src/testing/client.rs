@@ -86,6 +86,26 @@ impl Client {
         self.send(Method::GET, path, More::default()).await
     }
 
+    /// A GET by whoever bears that token.
+    pub async fn get_as(&self, bearer: &str, path: &str) -> Reply {
+        self.send(Method::GET, path, More::default().with("authorization", bearer)).await
+    }
+
+    /// JSON from whoever bears that token; with an `If-Match` if one is given.
+    pub async fn send_as(
+        &self,
+        bearer: &str,
+        (method, path): (Method, &str),
+        body: &Value,
+        if_match: Option<&str>,
+    ) -> Reply {
+        let mut more = More::json(body).with("authorization", bearer);
+        if let Some(tag) = if_match {
+            more = more.with("if-match", tag);
+        }
+        self.send(method, path, more).await
+    }
+
     /// A POST of JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(Method::POST, path, More::json(body)).await

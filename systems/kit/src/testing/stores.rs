@@ -22,6 +22,19 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until somebody waits for a lock in that database.
+///
+/// # Panics
+/// Nobody does for a minute, or the database can't be asked.
+pub async fn until_locked(pool: &sqlx::PgPool) {
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    let deadline = Instant::now() + PATIENCE;
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() == 0 {
+        assert!(Instant::now() < deadline, "nobody waits for a lock");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// A PostgreSQL; ended when dropped.
 pub struct Postgres {
     process: Process,

@@ -3,8 +3,8 @@
 use crate::world::{PASSWORD, Person, World, email};
 use futures_util::future::join_all;
 use http::Method;
+use plimsoll_kit::testing::stores::until_locked;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 const ME: &str = "/api/v1/users/me";
 
@@ -134,13 +134,7 @@ async fn a_password_that_changes_during_a_sign_in_begins_no_session() {
     let mut change = pool.begin().await.unwrap();
     sqlx::query("UPDATE users SET password_hash = 'another'").execute(&mut *change).await.unwrap();
     let commit = async {
-        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-        for _ in 0..3000 {
-            if sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() > 0 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until_locked(&pool).await;
         change.commit().await.unwrap();
     };
     let (reply, ()) = tokio::join!(world.try_sign_in("Anna", PASSWORD), commit);
