@@ -1,25 +1,23 @@
 //! `plimsoll prove`: every promise, tested for real.
 
-use crate::{args::Prove, interrupted, print, project};
+use crate::{args::Prove, interrupted::Interrupts, print, project};
 use anyhow::Context;
 use plimsoll_prove::{Detail, Options, Step, Verdict};
-use std::process::ExitCode;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use std::{cell::Cell, process::ExitCode};
+use tokio::sync::watch;
 
-/// Tests promises of the running system. 0: all held or unproven; 1: one is broken; 130: interrupted, and what was changed
-/// for a test is put back.
+/// Tests promises of the running system. 0: all held or unproven; 1: one is broken; 130 after Ctrl-C, 143 after SIGTERM, 129
+/// after a closed terminal: what was changed for a test is put back.
 pub(crate) async fn prove(args: Prove) -> anyhow::Result<ExitCode> {
     let (client, _) = project::client(&args.at).await?;
     let options =
         Options { only: args.promises, seed: args.seed, allow_production: args.allow_production, ..Options::default() };
     let (stop, stopped) = watch::channel(false);
-    let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let mut interrupts = Interrupts::listen()?;
     let proving = plimsoll_prove::prove_until(client, options, stopped, show);
+    let code = Cell::new(ExitCode::SUCCESS);
     let twice = async {
-        interrupts.recv().await;
+        code.set(interrupts.recv().await);
         stop.send_replace(true);
         print::note("ending; what was changed for a test is put back (once more Ctrl-C waits for nothing)");
         interrupts.recv().await;
@@ -28,7 +26,7 @@ pub(crate) async fn prove(args: Prove) -> anyhow::Result<ExitCode> {
         report = proving => report?,
         () = twice => {
             print::note("not waited for; `plimsoll status` tells if a service still has a version to test with");
-            return Ok(interrupted::code());
+            return Ok(code.get());
         }
     };
     if let Some(file) = &args.html {
@@ -41,7 +39,7 @@ pub(crate) async fn prove(args: Prove) -> anyhow::Result<ExitCode> {
         print::raw(&plimsoll_prove::table(&report, if args.verbose { Detail::Full } else { Detail::Short }));
     }
     if *stop.borrow() {
-        return Ok(interrupted::code());
+        return Ok(code.get());
     }
     Ok(if report.count(Verdict::Broken) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
