@@ -38,6 +38,8 @@ pub(crate) struct Seen {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    /// Connections that are open.
+    open: Arc<AtomicU64>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -65,7 +67,8 @@ impl Server {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (stop, stopped) = oneshot::channel();
         let (bound, address) = std::sync::mpsc::channel();
-        let state = Arc::new(State { handler, seen: seen.clone(), count: AtomicU64::new(0) });
+        let open = Arc::new(AtomicU64::new(0));
+        let state = Arc::new(State { handler, seen: seen.clone(), open: open.clone(), count: AtomicU64::new(0) });
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
@@ -77,11 +80,16 @@ impl Server {
                 }
             });
         });
-        Server { address: address.recv().unwrap(), seen, stop: Some(stop), thread: Some(thread) }
+        Server { address: address.recv().unwrap(), seen, open, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn target(&self) -> Target {
         Target::parse(&format!("http://{}", self.address)).unwrap()
+    }
+
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> u64 {
+        self.open.load(SeqCst)
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
@@ -99,6 +107,7 @@ impl Drop for Server {
 struct State {
     handler: Handler,
     seen: Arc<Mutex<Vec<Seen>>>,
+    open: Arc<AtomicU64>,
     count: AtomicU64,
 }
 
@@ -107,6 +116,8 @@ async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<TlsAccepto
         let (stream, client) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (state, tls) = (state.clone(), tls.clone());
+        let open = state.open.clone();
+        open.fetch_add(1, SeqCst);
         tokio::spawn(async move {
             let service = service_fn(move |request| answer(state.clone(), client.ip(), request));
             let builder = auto::Builder::new(TokioExecutor::new());
@@ -117,7 +128,8 @@ async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<TlsAccepto
                     Ok(stream) => builder.serve_connection(TokioIo::new(stream), service).await.ok(),
                     Err(_) => None,
                 },
-            }
+            };
+            open.fetch_sub(1, SeqCst);
         });
     }
 }
