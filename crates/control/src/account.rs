@@ -171,7 +171,7 @@ pub fn scaling_on_a_machine(service: &Service) -> Option<Autoscaling> {
 
 /// The service of that name, or of the replica of that name.
 fn service_of<'a>(system: &'a System, subject: &str) -> Option<&'a Service> {
-    let of_replica = || system.services.get(subject.rsplit_once('-')?.0);
+    let of_replica = || system.services.get(ReplicaId::owner_in(subject)?);
     system.services.get(subject).or_else(of_replica)
 }
 

@@ -9,6 +9,7 @@ use plimsoll_journal::{
     flight::{self, Look},
     history::{History, history},
 };
+use plimsoll_model::ReplicaId;
 use plimsoll_wire::place::Place;
 
 /// So many decisions are told about one thing.
@@ -57,9 +58,7 @@ impl Of {
             Self::Last => true,
             Self::Event(_) => false,
             Self::Replica(name) => subject == name,
-            Self::Service(name) | Self::Store(name) => {
-                subject == name || subject.rsplit_once('-').is_some_and(|(owner, _)| owner == name)
-            }
+            Self::Service(name) | Self::Store(name) => subject == name || ReplicaId::owner_in(subject) == Some(name),
         }
     }
 }

@@ -153,6 +153,17 @@ pub enum Described {
     Ingress,
 }
 
+impl Described {
+    /// The service's name; "" for the ingress, of which there is one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Service(name) => name,
+            Self::Ingress => "",
+        }
+    }
+}
+
 /// The names that metrics adapters commonly give to requests a second of a pod, which gateways measure.
 const REQUESTS: [&str; 4] = ["http_requests_per_second", "requests_per_second", "http_requests", "requests-per-second"];
 

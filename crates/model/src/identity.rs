@@ -19,6 +19,12 @@ impl ReplicaId {
     pub fn new(service: impl Into<String>, serial: u64) -> Self {
         Self { service: service.into(), serial }
     }
+
+    /// The service or store in the name of a replica, without making anything of the rest; `None`: it is no such name.
+    #[must_use]
+    pub fn owner_in(name: &str) -> Option<&str> {
+        name.rsplit_once('-').map(|(owner, _)| owner)
+    }
 }
 
 impl fmt::Display for ReplicaId {
@@ -83,6 +89,14 @@ pub struct EdgeId {
     pub to: String,
 }
 
+impl EdgeId {
+    /// Whether that is the name of an edge, and not of a route of the ingress (host and path, in which an arrow may stand).
+    #[must_use]
+    pub fn is_named(text: &str) -> bool {
+        text.contains("->") && !text.contains('/')
+    }
+}
+
 impl fmt::Display for EdgeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}->{}", self.from, self.to)
@@ -105,6 +119,12 @@ mod tests {
         if let Some(id) = read {
             assert_eq!(id.to_string(), text);
         }
+    }
+
+    #[test]
+    fn edges_are_told_from_routes() {
+        assert!(EdgeId::is_named(&EdgeId { from: "web".into(), to: "api".into() }.to_string()));
+        assert!(!EdgeId::is_named("*/") && !EdgeId::is_named("shop.localhost/a->b"));
     }
 
     #[test]

@@ -72,14 +72,6 @@ static TARGET: Section = Section {
 
 const UNMEASURED: &str = "nothing on this machine measures this metric: it takes no part";
 
-/// The name of a service; nothing for the ingress, of which there is one.
-fn described_name(of: &Described) -> &str {
-    match of {
-        Described::Service(name) => name,
-        Described::Ingress => "",
-    }
-}
-
 /// A figure that is not one of each replica.
 fn total(name: String, of: Option<Described>, (value_milli, average_milli): (Option<i64>, Option<i64>)) -> Metric {
     match of {
@@ -126,7 +118,7 @@ impl Reading<'_, '_> {
                 if found.as_ref().is_some_and(|metric| !metric.is_measured_on_a_machine(takes_requests)) {
                     self.recorded(path, item.at, UNMEASURED);
                 } else if let Some(Metric::Object { of, .. }) = &found {
-                    self.refer(ReferenceKind::Described, path, described_name(of), item.at);
+                    self.refer(ReferenceKind::Described, path, of.name(), item.at);
                 }
                 into.extend(found);
             }
@@ -228,7 +220,7 @@ impl Reading<'_, '_> {
             let scaling = system.services.get_mut(own).and_then(|service| service.autoscaling.as_mut());
             for metric in scaling.into_iter().flat_map(|scaling| &mut scaling.metrics) {
                 if let Metric::Object { of, name, value_milli, average_milli } = metric
-                    && described_name(of) == reference.to
+                    && of.name() == reference.to
                 {
                     *metric = total(std::mem::take(name), None, (*value_milli, *average_milli));
                 }

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::{figures, input::Input};
 use plimsoll_control::upgrade::gateway_name;
-use plimsoll_model::{Instant, Millis, ReplicaId};
+use plimsoll_model::{EdgeId, Instant, Millis, ReplicaId};
 use plimsoll_wire::{
     gateway::{Figures, ReplicaFigures},
     keeper::Spawn,
@@ -89,15 +89,13 @@ impl Gateways {
         let Some(former) = self.figures.get(gateway).filter(|former| former.epoch == now.epoch) else { return };
         for (replica, figures) in &now.replicas {
             let then = former.replicas.get(replica).map_or(0, |former| former.requests);
-            let (new, Some((service, _))) = (figures.requests.saturating_sub(then), replica.rsplit_once('-')) else {
-                continue;
-            };
-            if new > 0 {
+            let new = figures.requests.saturating_sub(then);
+            if let Some(service) = ReplicaId::owner_in(replica).filter(|_| new > 0) {
                 *self.totals.entry(service.to_owned()).or_default() += new;
             }
         }
         let by_ingress = |figures: &Figures| -> u64 {
-            let routes = figures.routes.iter().filter(|(route, _)| !route.contains("->"));
+            let routes = figures.routes.iter().filter(|(route, _)| !EdgeId::is_named(route));
             routes.map(|(_, route)| route.requests).sum()
         };
         *self.totals.entry(String::new()).or_default() += by_ingress(now).saturating_sub(by_ingress(former));
@@ -180,7 +178,7 @@ impl Gateways {
 
 /// Whether a replica's name is that of a service.
 pub(super) fn is_of(replica: &str, service: &str) -> bool {
-    replica.rsplit_once('-').is_some_and(|(owner, _)| owner == service)
+    ReplicaId::owner_in(replica) == Some(service)
 }
 
 impl Engine {

@@ -16,7 +16,7 @@ use plimsoll_control::autoscale::{
 };
 use plimsoll_model::{
     Instant, Millis, Service,
-    autoscaling::{Autoscaling, Described, Metric as Written},
+    autoscaling::{Autoscaling, Metric as Written},
     service::Resources,
 };
 use std::collections::BTreeMap;
@@ -124,8 +124,7 @@ pub(super) fn described(written: &Autoscaling) -> impl Iterator<Item = &str> {
 
 fn described_by(metric: &Written) -> Option<&str> {
     match metric {
-        Written::Object { of: Described::Service(name), .. } => Some(name),
-        Written::Object { of: Described::Ingress, .. } => Some(""),
+        Written::Object { of, .. } => Some(of.name()),
         _ => None,
     }
 }

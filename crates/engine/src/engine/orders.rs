@@ -158,7 +158,7 @@ impl Engine {
         if ["keeper", "engine", "gateway"].contains(&wanted) && !self.revisions.contains_key(wanted) {
             return Ok(vec![wanted.into()]);
         }
-        let of = |log: &String| log == wanted || log.rsplit_once('-').is_some_and(|(service, _)| service == wanted);
+        let of = |log: &String| log == wanted || ReplicaId::owner_in(log) == Some(wanted);
         let found: Vec<String> = names.into_iter().filter(of).collect();
         if found.is_empty() && !self.revisions.contains_key(wanted) {
             return Err(format!("there is no service, store or replica {wanted}"));

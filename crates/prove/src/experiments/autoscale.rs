@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use plimsoll_api::Event;
 use plimsoll_load::{Arrivals, Report, Second};
-use plimsoll_model::Millis;
 use plimsoll_model::promise::Promise;
+use plimsoll_model::{Millis, ReplicaId};
 
 use crate::judge::{self, AutoscaleSeen};
 use crate::lab::Lab;
@@ -122,7 +122,7 @@ fn reaction_in(events: &[Event], services: &[String], began: Duration) -> Option
     let at = |event: &Event| Duration::from_micros(event.at.0);
     let since = events.iter().filter(|event| at(event) >= began);
     let is_of = |event: &Event| {
-        event.subject.rsplit_once('-').is_some_and(|(service, _)| services.iter().any(|name| name == service))
+        ReplicaId::owner_in(&event.subject).is_some_and(|service| services.iter().any(|name| name == service))
     };
     let decided = since.clone().find(|event| event.reason == "Scaled" && services.contains(&event.subject))?;
     let mut later = since.filter(|event| event.number > decided.number && is_of(event));
