@@ -65,8 +65,8 @@ impl Hierarchies {
     /// Makes moves between groups quick for the next few milliseconds, by one that changes nothing, aside.
     ///
     /// A process that enters a group takes a lock of the kernel's for all of them (`cgroup_threadgroup_rwsem`), and the first
-    /// to take it for a while waits until each processor has noticed (12 ms here); those right after it don't. Without this
-    /// the first service of a system would wait that long before its program is executed.
+    /// to take it for a while waits until each processor has noticed (10 to 15 ms on two cores); those right after it don't. Without this
+    /// the first service of a system would wait for all of it before its program is executed.
     pub(crate) fn expect_moves(&self) {
         let Some(folder) = self.folders().into_iter().next() else { return };
         let Ok(door) = OpenOptions::new().write(true).open(folder.join("cgroup.procs")) else { return };
