@@ -10,7 +10,7 @@ use std::{
 /// Ports are chosen from here; Linux' outgoing connections begin at 32,768 (`ip_local_port_range`).
 const RANGE: std::ops::Range<u16> = 10_000..22_000;
 
-/// A Redis Cluster's members listen for each other so much higher.
+/// A Redis Cluster's members listen for each other so much higher, and a NATS server tells its figures there.
 const BUS_OFFSET: u16 = 10_000;
 
 /// The ports of one system.

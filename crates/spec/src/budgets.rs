@@ -10,6 +10,8 @@ use plimsoll_model::{
 
 /// How long a log segment waits before it is archived at the latest (`archive_timeout`).
 const ARCHIVE: Millis = Millis::from_secs(60);
+/// How long NATS may keep writes before they are on disk (its `syncInterval`; they survive its own death all the same).
+const FLUSH: Millis = Millis::from_secs(120);
 /// How long Redis may keep writes before they are on disk (`appendfsync everysec`).
 const APPEND: Millis = Millis::from_secs(1);
 
@@ -58,6 +60,7 @@ impl Reading<'_, '_> {
                 )
             }
             (Engine::Redis, _) => "write `persistent: true`, and promise at least 1s".to_owned(),
+            (Engine::Nats, _) => format!("write `persistent: true`, and promise at least {FLUSH}"),
             _ => "make backups as often as that: `backup: { full: { every: 15m } }`".to_owned(),
         };
         let found = self.error_at("recovery-point", reference.at, headline).note(arithmetic).help(help);
@@ -172,6 +175,9 @@ fn worst_loss(store: &Store) -> (Option<Millis>, String) {
     }
     if store.engine == Engine::Redis && store.persistent {
         return (Some(APPEND), format!("Redis writes its log to disk every {APPEND}"));
+    }
+    if store.engine == Engine::Nats && store.persistent {
+        return (Some(FLUSH), format!("NATS has the disk keep what it was given every {FLUSH}"));
     }
     if store.engine == Engine::Postgres && backup.point_in_time.is_some() && backup.full.is_some() {
         return (Some(ARCHIVE), format!("the log is archived every {ARCHIVE} at the latest"));

@@ -28,7 +28,7 @@ pub struct Machine {
 impl Default for Machine {
     fn default() -> Self {
         Self {
-            engines: vec![Engine::Postgres, Engine::Redis],
+            engines: vec![Engine::Postgres, Engine::Redis, Engine::Nats],
             replicates: vec![Engine::Postgres],
             pools: false,
             backs_up: false,

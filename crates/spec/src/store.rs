@@ -301,7 +301,7 @@ impl Reading<'_, '_> {
             let known: Vec<&str> = self.machine.engines.iter().map(|engine| engine_name(*engine)).collect();
             later.push((
                 at("engine"),
-                format!("no driver here runs {} yet ({} run here)", engine_name(store.engine), known.join(" and ")),
+                format!("no driver here runs {} yet ({} run here)", engine_name(store.engine), known.join(", ")),
             ));
         }
         let replicates = self.machine.replicates.contains(&store.engine);

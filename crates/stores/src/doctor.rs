@@ -23,6 +23,7 @@ pub fn doctor(store: &Store) -> Vec<Finding> {
     match store.engine {
         Engine::Postgres => vec![postgres(store, &installed::found())],
         Engine::Redis => vec![crate::redis::doctor(store)],
+        Engine::Nats => vec![crate::nats::doctor(store)],
         other => {
             vec![Finding { ok: false, what: format!("{other:?} stores cannot be run on this machine yet"), fix: None }]
         }

@@ -3,6 +3,7 @@
 use crate::{
     error::{NotReady, StoreError},
     member::Member,
+    nats::Nats,
     postgres::Postgres,
     redis::Redis,
     seen::{Inspection, Provisioned},
@@ -18,6 +19,8 @@ pub enum Driver {
     Postgres(Postgres),
     /// Redis, single or cluster.
     Redis(Redis),
+    /// NATS, with JetStream or without.
+    Nats(Nats),
 }
 
 /// How many members a store has here, and so how many ports it needs. Zero: it is external, or can't be run here.
@@ -26,6 +29,7 @@ pub fn member_count(store: &Store) -> usize {
     match (store.engine, &store.external) {
         (Engine::Postgres, None) => crate::postgres::member_count(store),
         (Engine::Redis, None) => crate::redis::member_count(store),
+        (Engine::Nats, None) => 1,
         _ => 0,
     }
 }
@@ -69,13 +73,14 @@ pub fn driver(name: &str, store: &Store, site: &Site) -> Result<Driver, StoreErr
     // Of a PostgreSQL store more members than wanted may be known: the last one may be its primary.
     let enough = site.ports.len() == member_count(store)
         || (store.engine == Engine::Postgres && site.ports.len() > member_count(store));
-    if !enough && matches!(store.engine, Engine::Postgres | Engine::Redis) {
+    if !enough && member_count(store) > 0 {
         return Err(invalid(format!("it needs {} ports and was given {}", member_count(store), site.ports.len())));
     }
     check_paths(site).map_err(invalid)?;
     match store.engine {
         Engine::Postgres => Postgres::try_new(name, store, site).map(Driver::Postgres),
         Engine::Redis => Redis::try_new(name, store, site).map(Driver::Redis),
+        Engine::Nats => Nats::try_new(name, store, site).map(Driver::Nats),
         other => Err(StoreError::Unsupported { engine: format!("{other:?}").to_lowercase() }),
     }
 }
@@ -115,6 +120,7 @@ impl Driver {
         match self {
             Self::Postgres(store) => store.members(),
             Self::Redis(store) => store.members(),
+            Self::Nats(store) => store.members(),
         }
     }
 
@@ -126,6 +132,7 @@ impl Driver {
         match self {
             Self::Postgres(store) => store.before_start(member, Role::Primary),
             Self::Redis(store) => store.before_start(member),
+            Self::Nats(store) => store.before_start(),
         }
     }
 
@@ -137,6 +144,7 @@ impl Driver {
         match self {
             Self::Postgres(store) => store.ready(member).await,
             Self::Redis(store) => store.ready(member).await,
+            Self::Nats(store) => store.ready().await,
         }
     }
 
@@ -149,6 +157,7 @@ impl Driver {
         match self {
             Self::Postgres(store) => store.provision(0).await,
             Self::Redis(store) => store.provision().await,
+            Self::Nats(store) => store.provision().await,
         }
     }
 
@@ -157,18 +166,20 @@ impl Driver {
         match self {
             Self::Postgres(store) => store.inspect().await,
             Self::Redis(store) => store.inspect().await,
+            Self::Nats(store) => store.inspect().await,
         }
     }
 
     /// What services are told. Holds the password.
     ///
-    /// `postgres://NAME:PASS@127.0.0.1:PORT/NAME`, `redis://:PASS@127.0.0.1:PORT/0` or
-    /// `redis+cluster://:PASS@127.0.0.1:7001,127.0.0.1:7002,…`.
+    /// `postgres://NAME:PASS@127.0.0.1:PORT/NAME`, `redis://:PASS@127.0.0.1:PORT/0`,
+    /// `redis+cluster://:PASS@127.0.0.1:7001,127.0.0.1:7002,…` or `nats://NAME:PASS@127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         match self {
             Self::Postgres(store) => store.url(),
             Self::Redis(store) => store.url(),
+            Self::Nats(store) => store.url(),
         }
     }
 }

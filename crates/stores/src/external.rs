@@ -16,6 +16,7 @@ pub async fn external(url: &str, engine: Engine) -> Result<(), NotReady> {
             session.one("SELECT 1").await.map(drop).map_err(NotReady::new)
         }
         Engine::Redis => crate::redis::external(url).await,
+        Engine::Nats => crate::nats::external(url).await,
         other => Err(NotReady::new(format!("{other:?} stores can't be watched yet"))),
     }
 }

@@ -16,12 +16,15 @@ pub mod error;
 pub mod external;
 mod files;
 pub mod member;
+pub mod nats;
 pub mod postgres;
 mod processes;
+mod program;
 pub mod redis;
 mod secret;
 pub mod seen;
 pub mod site;
+mod stamp;
 mod text;
 
 pub use doctor::{Finding, doctor};

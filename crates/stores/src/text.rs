@@ -19,6 +19,21 @@ pub(crate) fn percent(text: &str) -> String {
     })
 }
 
+/// What stands in such a part; what is not encoded rightly stays as it is.
+pub(crate) fn unpercent(text: &str) -> String {
+    let hex = |two: &[u8]| {
+        let digits = two.iter().all(u8::is_ascii_hexdigit);
+        std::str::from_utf8(two).ok().filter(|_| digits).and_then(|two| u8::from_str_radix(two, 16).ok())
+    };
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let [first, tail @ ..] = rest {
+        let encoded = tail.get(..2).filter(|_| *first == b'%').and_then(hex);
+        out.push(encoded.unwrap_or(*first));
+        rest = if encoded.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// For a person: bytes in a unit that keeps the number short.
 pub(crate) fn bytes(count: u64) -> String {
     match count {
@@ -37,6 +52,14 @@ mod tests {
     fn what_means_something_in_a_url_is_encoded() {
         assert_eq!(percent("a-b_c.~9"), "a-b_c.~9");
         assert_eq!(percent("a:b@c/d?e#f %ü"), "a%3Ab%40c%2Fd%3Fe%23f%20%25%C3%BC");
+    }
+
+    #[test]
+    fn what_was_encoded_is_read_again() {
+        for text in ["a:b@c/d?e#f %ü", "", "100%", "%zz", "a%2"] {
+            assert_eq!(unpercent(&percent(text)), text);
+        }
+        assert_eq!(unpercent("100%"), "100%");
     }
 
     #[test]

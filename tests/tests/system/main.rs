@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it fails")]
 
 mod audiences;
+mod brokers;
 mod changes;
 mod connections;
 mod crash_points;

@@ -253,7 +253,7 @@ impl Engine {
         if let Some(port) = self.addresses.known(&key) {
             return Ok(port);
         }
-        let port = self.addresses.choose(engine == Kind::Redis).ok_or("no port is free")?;
+        let port = self.addresses.choose(matches!(engine, Kind::Redis | Kind::Nats)).ok_or("no port is free")?;
         self.addresses.remember(&key, port);
         self.record.note(Entry::Port { name: key, port });
         Ok(port)
@@ -424,6 +424,7 @@ fn server_user(engine: Kind) -> Result<Option<User>, String> {
     let names: &[&str] = match engine {
         Kind::Postgres => &["postgres", "nobody"],
         Kind::Redis => &["redis", "nobody"],
+        Kind::Nats => &["nats", "nobody"],
         _ => &["nobody"],
     };
     plimsoll_stores::site::account(names).map(Some).ok_or_else(|| {

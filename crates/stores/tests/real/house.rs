@@ -50,8 +50,11 @@ pub(crate) fn server_user(engine: Engine) -> Option<User> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
-    let names: &[&str] = if engine == Engine::Postgres { &["postgres"] } else { &["redis", "nobody"] };
-    let package = if engine == Engine::Postgres { "postgresql" } else { "redis-server" };
+    let (names, package): (&[&str], _) = match engine {
+        Engine::Postgres => (&["postgres"], "postgresql"),
+        Engine::Nats => (&["nats", "nobody"], "nats-server"),
+        _ => (&["redis", "nobody"], "redis-server"),
+    };
     Some(
         plimsoll_stores::site::account(names)
             .unwrap_or_else(|| panic!("no account {names:?}: apt-get install -y {package}")),
@@ -178,7 +181,7 @@ impl Drop for House {
             if std::thread::panicking() {
                 eprintln!("--- log of member {member}:\n{}", tail(&self.log_path(member)));
             }
-            // PostgreSQL takes its children with it; Redis has none that outlive it.
+            // PostgreSQL takes its children with it; the others have none that outlive it.
             let signal = if self.store.engine == Engine::Postgres {
                 rustix::process::Signal::QUIT
             } else {
