@@ -37,15 +37,19 @@ mod variables;
 mod watched;
 
 use engine::Engine;
+use input::Input;
 use plimsoll_wire::{
     channel::Channel,
     place::{Place, TUNING},
 };
 use std::{path::PathBuf, process::ExitCode};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 /// How often others get their turn before an engine leaves.
 const FAREWELL: usize = 64;
+
+/// How often, at most, what comes with an input is waited for before a turn.
+const ROUNDS: usize = 8;
 
 /// How an engine is started.
 #[derive(Debug, Clone)]
@@ -96,9 +100,7 @@ async fn work(options: Options) -> Result<(), String> {
         };
         if let Some(input) = input {
             engine.take(input);
-            while let Ok(input) = incoming.try_recv() {
-                engine.take(input);
-            }
+            take_what_follows(&mut engine, &mut incoming).await;
         }
     }
     if engine.is_leaving() {
@@ -113,6 +115,23 @@ async fn work(options: Options) -> Result<(), String> {
         engine.take(input);
     }
     Ok(())
+}
+
+/// Takes in what has come with an input, so that one turn is made for all of it: what comes seldom comes alone (the starts
+/// of a system's replicas, and what their first probes find). A turn costs as much as there are services.
+async fn take_what_follows(engine: &mut Engine, incoming: &mut UnboundedReceiver<Input>) {
+    for _ in 0..ROUNDS {
+        // Tasks that hold an answer already hand it over now.
+        tokio::task::yield_now().await;
+        let mut came = false;
+        while let Ok(input) = incoming.try_recv() {
+            engine.take(input);
+            came = true;
+        }
+        if !came {
+            return;
+        }
+    }
 }
 
 /// What Plimsoll's own processes need of the environment.

@@ -13,7 +13,10 @@ use plimsoll_control::{
 };
 use plimsoll_model::{Event, Instant, ReplicaId, RevisionId, Service, System};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// One thing written down.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -264,8 +267,9 @@ pub struct RememberedScaling {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Remembered {
-    /// The accepted system.
-    pub accepted: Option<AcceptedSystem>,
+    /// The accepted system; shared, since who decides looks at it again and again.
+    #[serde(with = "shared")]
+    pub accepted: Option<Arc<AcceptedSystem>>,
     /// Versions that replicas run.
     pub revisions: BTreeMap<RevisionId, Service>,
     /// Replicas that exist.
@@ -323,7 +327,7 @@ impl Remembered {
     pub fn fold(&mut self, entry: Entry) {
         match entry {
             Entry::Accepted(accepted) => {
-                self.accepted = Some(*accepted);
+                self.accepted = Some(Arc::from(accepted));
                 self.ending = None;
                 self.forget_autoscalers();
                 self.forget_releases();
@@ -373,7 +377,7 @@ impl Remembered {
             }
             Entry::Renewed { service, renewal, revision } => {
                 if let Some(accepted) = &mut self.accepted {
-                    accepted.revisions.insert(service.clone(), revision.clone());
+                    Arc::make_mut(accepted).revisions.insert(service.clone(), revision.clone());
                 }
                 self.renewed.insert(revision);
                 self.renewals.insert(service, renewal);
@@ -471,6 +475,26 @@ impl Remembered {
         self.revisions.retain(|id, _| used.contains(id));
         self.programs.retain(|id, _| used.contains(id));
         self.renewed.retain(|id| used.contains(id));
+    }
+}
+
+/// What is shared, written as what it is.
+mod shared {
+    use super::AcceptedSystem;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::sync::Arc;
+
+    pub(super) fn serialize<S: Serializer>(
+        accepted: &Option<Arc<AcceptedSystem>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        accepted.as_deref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<AcceptedSystem>>, D::Error> {
+        Ok(Option::<AcceptedSystem>::deserialize(deserializer)?.map(Arc::new))
     }
 }
 

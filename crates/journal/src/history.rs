@@ -48,7 +48,7 @@ pub fn history(dir: &Path) -> History {
 impl History {
     fn begin(&mut self, remembered: Remembered) {
         if let Some(accepted) = remembered.accepted {
-            self.system = accepted.system;
+            self.system = accepted.system.clone();
         }
     }
 

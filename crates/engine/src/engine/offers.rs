@@ -58,8 +58,8 @@ impl Engine {
             folder: offer.folder,
             environment: offer.environment,
         };
-        let changes = self.changes(former.as_ref(), &accepted);
-        if changes.is_empty() && former.as_ref() == Some(&accepted) {
+        let changes = self.changes(former.as_deref(), &accepted);
+        if changes.is_empty() && former.as_deref() == Some(&accepted) {
             // What a store lacked, a secret or an account, may be there now.
             self.arrange_stores();
             return Ok(Accepted { changes, after });

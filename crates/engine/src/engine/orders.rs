@@ -21,7 +21,7 @@ impl Engine {
             }
             Asked::System(reply) => drop(reply.send(self.offer())),
             Asked::Arrival(reply) => self.arrivals.push(reply),
-            Asked::Status(reply) => self.answer_status(reply),
+            Asked::Status(reply) => self.answer_status(reply, true),
             Asked::Events(after, reply) => drop(reply.send(self.events.since(after))),
             Asked::Restart(service, reply) => drop(reply.send(self.renew(&service))),
             Asked::Scale(service, replicas, reply) => drop(reply.send(self.scale(&service, replicas))),
@@ -39,7 +39,7 @@ impl Engine {
     }
 
     fn offer(&self) -> Offer {
-        let accepted = self.record.remembered.accepted.clone().unwrap_or_default();
+        let accepted = self.record.remembered.accepted.as_deref().cloned().unwrap_or_default();
         Offer {
             system: accepted.system,
             text: accepted.text,

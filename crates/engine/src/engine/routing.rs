@@ -65,12 +65,12 @@ impl Engine {
         for (_, at) in self.refused.values() {
             wake.at(Some(*at).filter(|at| *at > now));
         }
-        let Some(accepted) = &self.record.remembered.accepted else { return };
+        let Some(accepted) = self.record.remembered.accepted.clone() else { return };
         if self.record.remembered.ending.is_some() {
             return;
         }
-        let system = accepted.system.clone();
-        for edge in edges(&system) {
+        let system = &accepted.system;
+        for edge in edges(system) {
             self.bind_edge(&edge_name(&edge));
         }
         let fronts: Vec<_> =
@@ -164,11 +164,11 @@ impl Engine {
         if !self.binding.is_empty() {
             return;
         }
-        let table = self.table();
-        let same = RouteTable { edition: self.routes.table.edition, ..table.clone() } == self.routes.table;
-        if same && !self.routes.lost {
+        let mut table = self.table();
+        if table == self.routes.table && !self.routes.lost {
             return;
         }
+        table.edition = self.routes.next_edition();
         self.routes = Routes { table, lost: false };
         let Ok(text) = serde_json::to_vec(&self.routes.table) else { return };
         let (keeper, inputs) = (self.keeper.clone(), self.inputs.clone());
@@ -184,7 +184,7 @@ impl Engine {
         }
     }
 
-    /// The table as it should be now.
+    /// The table as it should be now, in the present edition.
     fn table(&self) -> RouteTable {
         let Some(accepted) = &self.record.remembered.accepted else { return RouteTable::default() };
         let system = &accepted.system;
@@ -200,7 +200,7 @@ impl Engine {
             });
         }
         RouteTable {
-            edition: self.routes.next_edition(),
+            edition: self.routes.table.edition,
             listeners: self.bound_listeners(system),
             hosts: table::hosts(system),
             services: table::backends(system, &replicas, &self.splits()),

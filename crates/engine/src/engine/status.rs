@@ -13,19 +13,22 @@ use plimsoll_api::{
 };
 use plimsoll_control::{arrival, reconcile::Phase, upgrade::gateway_number};
 use plimsoll_journal::entry::RememberedReplica;
-use plimsoll_model::{EdgeId, ReplicaId, System, system::Listen};
+use plimsoll_model::{EdgeId, ReplicaId, system::Listen};
 use plimsoll_wire::{keeper::Inventory, place::ENGINE};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
 impl Engine {
-    /// Answers with the status; what the keeper knows (pids, memory) is asked for first.
-    pub(super) fn answer_status(&self, reply: oneshot::Sender<Status>) {
+    /// Answers with the status; what the keeper knows (pids) is asked for first, and where `weighed` what processes use.
+    pub(super) fn answer_status(&self, reply: oneshot::Sender<Status>, weighed: bool) {
         let mut status = self.status();
         let (keeper, keeper_pid, gateway) = (self.keeper.clone(), self.keeper_pid, self.current_gateway());
         tokio::task::spawn_local(async move {
             let inventory = keeper.list().await.unwrap_or_default();
             add_processes(&mut status, &inventory, keeper_pid, gateway);
+            if weighed {
+                weigh(&mut status, &inventory);
+            }
             reply.send(status).ok();
         });
     }
@@ -36,18 +39,28 @@ impl Engine {
         if self.arrivals.is_empty() {
             return;
         }
-        let status = self.status();
-        if status.settled || !status.stuck.is_empty() {
+        if self.has_settled() || !self.stuck().is_empty() {
             for reply in std::mem::take(&mut self.arrivals) {
-                self.answer_status(reply);
+                // Who only waits has no use for figures, and they take time.
+                self.answer_status(reply, false);
             }
         }
+    }
+
+    /// Everything is there, and nothing is on its way.
+    fn has_settled(&self) -> bool {
+        let Some(accepted) = &self.record.remembered.accepted else { return false };
+        self.settle_until.is_none()
+            && self.binding.is_empty()
+            && self.stores.values().all(|store| store.ready)
+            && self.releases_rest()
+            && accepted.system.services.keys().all(|name| self.is_complete(name))
     }
 
     /// What the loop itself knows.
     fn status(&self) -> Status {
         let accepted = self.record.remembered.accepted.clone().unwrap_or_default();
-        let system = accepted.system;
+        let system = &accepted.system;
         let mut warnings = self.warnings.clone();
         warnings.extend(self.record.trouble.iter().map(|why| format!("what is decided can't be written down: {why}")));
         warnings.extend(system.services.iter().filter(|(_, service)| service.env.contains_key(DRILL)).map(|(name, _)| {
@@ -61,19 +74,12 @@ impl Engine {
         let members = &self.record.remembered.members;
         let stores: BTreeMap<_, _> =
             self.stores.iter().map(|(name, state)| (name.clone(), store_status(name, state, members))).collect();
-        let coming =
-            self.settle_until.is_some() || !self.binding.is_empty() || stores.values().any(|store| !store.ready);
-        let settled = self.settle_until.is_none()
-            && self.record.remembered.accepted.is_some()
-            && self.binding.is_empty()
-            && stores.values().all(|store| store.ready)
-            && self.releases_rest()
-            && system.services.keys().all(|name| self.is_complete(name));
-        let stuck = if settled { Vec::new() } else { self.stuck(&system, coming) };
+        let settled = self.has_settled();
+        let stuck = if settled { Vec::new() } else { self.stuck() };
         Status {
-            system: system.name,
-            environment: system.environment,
-            target: system.target,
+            system: system.name.clone(),
+            environment: system.environment.clone(),
+            target: system.target.clone(),
             at: self.clock.now(),
             stuck,
             settled,
@@ -88,8 +94,8 @@ impl Engine {
                 .map(|listen| self.ingress_status(listen, &system.ingress.hosts))
                 .collect(),
             upgrade: self.upgrade_status(),
-            promises: system.promises,
-            unenforced: system.unenforced,
+            promises: system.promises.clone(),
+            unenforced: system.unenforced.clone(),
             warnings,
         }
     }
@@ -110,14 +116,17 @@ impl Engine {
     }
 
     /// What keeps the system from getting ready, as [`arrival`] says.
-    fn stuck(&self, system: &System, coming: bool) -> Vec<String> {
+    fn stuck(&self) -> Vec<String> {
+        let Some(accepted) = &self.record.remembered.accepted else { return Vec::new() };
+        let coming =
+            self.settle_until.is_some() || !self.binding.is_empty() || self.stores.values().any(|store| !store.ready);
         let replica = |replica: &Replica| arrival::ReplicaSeen {
             name: replica.id.to_string(),
             phase: replica.phase(),
             in_a_row: replica.restart.in_a_row,
             reason: replica.reason.clone(),
         };
-        let missing = system.services.keys().filter(|name| !self.is_complete(name)).map(|name| {
+        let missing = accepted.system.services.keys().filter(|name| !self.is_complete(name)).map(|name| {
             let waiting_on = self.waiting.get(name).cloned().unwrap_or_default();
             (name.clone(), arrival::ServiceSeen { waiting_on, replicas: self.replicas_of(name).map(replica).collect() })
         });
@@ -231,11 +240,11 @@ fn without_password(url: &str) -> String {
     }
 }
 
-/// Adds what the keeper and the kernel know of processes.
+/// Adds what the keeper knows of processes.
 fn add_processes(status: &mut Status, inventory: &Inventory, keeper_pid: i32, gateway: u32) {
     let own = |pid: i32, respawns: u64| {
         let program = crate::candidate::program_of(pid).map(|program| program.path);
-        OwnProcess { pid, respawns, program, memory_pss: usage::pss(pid) }
+        OwnProcess { pid, respawns, program, memory_pss: None }
     };
     status.processes.insert("keeper".into(), own(keeper_pid, 0));
     for process in inventory.processes.iter().filter(|process| process.exit.is_none()) {
@@ -248,16 +257,26 @@ fn add_processes(status: &mut Status, inventory: &Inventory, keeper_pid: i32, ga
             status.processes.insert(name, own(process.pid, process.respawns));
         }
         let Some((id, _)) = crate::replica::of_process(&process.id) else { continue };
+        let place = usize::try_from(id.serial).unwrap_or(0).wrapping_sub(1);
+        if let Some(member) = status.stores.get_mut(&id.service).and_then(|store| store.members.get_mut(place)) {
+            member.pid = Some(process.pid);
+        }
+    }
+}
+
+/// Adds what processes use, as the kernel tells it.
+fn weigh(status: &mut Status, inventory: &Inventory) {
+    for own in status.processes.values_mut() {
+        own.memory_pss = usage::pss(own.pid);
+    }
+    for process in inventory.processes.iter().filter(|process| process.exit.is_none()) {
+        let Some((id, _)) = crate::replica::of_process(&process.id) else { continue };
         if let Some(service) = status.services.get_mut(&id.service)
             && let Some(replica) = service.replicas.iter_mut().find(|replica| replica.pid == Some(process.pid))
         {
             let used = usage::of(process);
             replica.memory = used.memory;
             replica.cpu_us = used.cpu_us;
-        }
-        let place = usize::try_from(id.serial).unwrap_or(0).wrapping_sub(1);
-        if let Some(member) = status.stores.get_mut(&id.service).and_then(|store| store.members.get_mut(place)) {
-            member.pid = Some(process.pid);
         }
     }
 }

@@ -262,8 +262,7 @@ impl Engine {
     }
 
     pub(super) fn replicas_of(&self, service: &str) -> impl Iterator<Item = &crate::replica::Replica> {
-        let service = service.to_owned();
-        self.replicas.values().filter(move |replica| replica.id.service == service)
+        self.replicas.range(ReplicaId::new(service, 0)..=ReplicaId::new(service, u64::MAX)).map(|(_, replica)| replica)
     }
 
     /// The accepted service of that name, as it is now.
