@@ -4,16 +4,16 @@
 //! hands its listeners back a moment later. A port that was chosen by us, and told to processes that run, is only given up
 //! when it stays taken.
 //!
-//! Invariant: the wait is at least 50 ms and at most 1 s.
+//! Invariant: the wait is at least 25 ms and at most 1 s.
 
 use plimsoll_model::Millis;
 
-/// The first wait.
-const WAIT_FIRST: Millis = Millis(50);
+/// The first wait: whoever has just let go of a port is past it, and a person is told of the second refusal at once.
+const WAIT_FIRST: Millis = Millis(25);
 /// The longest wait.
 const WAIT_MAX: Millis = Millis(1000);
-/// A chosen port is given up after so many refusals in a row: about five seconds.
-const REFUSALS_MAX: u32 = 8;
+/// A chosen port is given up after so many refusals in a row: three and a half seconds.
+const REFUSALS_MAX: u32 = 9;
 
 /// What to do about a refused listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +40,14 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_second() {
-        let waits: Vec<Act> = [1, 2, 5, 6, 1000].map(|refusals| decide(refusals, false)).to_vec();
-        assert_eq!(waits, [50, 100, 800, 1000, 1000].map(|wait| Act::Again(Millis(wait))));
+        let waits: Vec<Act> = [1, 2, 6, 7, 1000].map(|refusals| decide(refusals, false)).to_vec();
+        assert_eq!(waits, [25, 50, 800, 1000, 1000].map(|wait| Act::Again(Millis(wait))));
     }
 
     #[test]
     fn only_a_chosen_port_is_given_up() {
-        assert_eq!(decide(7, true), Act::Again(Millis(1000)));
-        assert_eq!(decide(8, true), Act::Elsewhere);
-        assert_eq!(decide(8, false), Act::Again(Millis(1000)));
+        assert_eq!(decide(8, true), Act::Again(Millis(1000)));
+        assert_eq!(decide(9, true), Act::Elsewhere);
+        assert_eq!(decide(9, false), Act::Again(Millis(1000)));
     }
 }
