@@ -11,6 +11,7 @@ pub mod budget;
 pub mod limit;
 pub mod members;
 pub mod pick;
+pub mod room;
 pub mod upload;
 pub mod version;
 pub mod weigh;

@@ -6,7 +6,10 @@
 use crate::{settings::Settings, shared::Shared, worker};
 use futures_util::task::AtomicWaker;
 use http::HeaderValue;
-use plimsoll_control::route::upload;
+use plimsoll_control::route::{
+    room::{self, Awaits, Waiting},
+    upload,
+};
 use plimsoll_model::Millis;
 use std::{
     cell::{Cell, RefCell},
@@ -34,6 +37,8 @@ thread_local! {
     static TICK: Cell<u32> = const { Cell::new(0) };
     static OPEN: RefCell<BTreeMap<u64, Arc<Watch>>> = const { RefCell::new(BTreeMap::new()) };
     static NEXT: Cell<u64> = const { Cell::new(0) };
+    /// The tick at which room was sought in vain: it is not sought again in the same one.
+    static FULL_AT: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 /// What every request on a connection needs to know of it.
@@ -230,6 +235,20 @@ impl Watch {
         .await
     }
 
+    /// What it waits for and for how long, if no request is in flight on it.
+    fn waiting(self: &Arc<Self>, now: u32) -> Option<Waiting<Arc<Self>>> {
+        if self.busy.load(Relaxed) > 0 || self.multiplexed.load(Relaxed) || self.verdict() != Verdict::Go {
+            return None;
+        }
+        let (awaits, since) = if self.in_head.load(Relaxed) {
+            (Awaits::Head, self.head_since.load(Relaxed))
+        } else {
+            (Awaits::Request, self.active.load(Relaxed))
+        };
+        let waited = Millis(u64::from(now.wrapping_sub(since)) * TICK_MS);
+        Some(Waiting { who: Arc::clone(self), awaits, waited })
+    }
+
     fn tell_late(&self) {
         if !self.late.swap(true, Relaxed) {
             self.waker.wake();
@@ -276,6 +295,25 @@ pub(crate) fn sweep(settings: &Settings) {
     let head_ticks = u32::try_from(settings.head_ms / TICK_MS).unwrap_or(u32::MAX);
     let body = settings.upload();
     OPEN.with_borrow(|open| open.values().for_each(|watch| watch.sweep(now, head_ticks, &body)));
+}
+
+/// Has connections of this worker that only wait leave, as [`room`] says; how many do.
+///
+/// They are closed once their tasks have run, a moment later.
+pub(crate) fn make_room() -> usize {
+    let now = TICK.get();
+    if FULL_AT.get() == Some(now) {
+        return 0;
+    }
+    let waiting = OPEN.with_borrow(|open| open.values().filter_map(|watch| watch.waiting(now)).collect());
+    let leave = room::who_leaves(&room::Policy::default(), waiting);
+    for one in &leave {
+        one.who.give(2);
+    }
+    if leave.is_empty() {
+        FULL_AT.set(Some(now));
+    }
+    leave.len()
 }
 
 /// Asks the connections of a listener, or of all, to finish.

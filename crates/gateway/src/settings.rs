@@ -20,7 +20,8 @@ pub(crate) struct Settings {
     pub(crate) access_log: bool,
     /// `PLIMSOLL_ACCESS_LOG_RATE`: lines a second, at most; those beyond are counted. Default 5,000.
     pub(crate) access_log_rate: u32,
-    /// Client connections that may be open at once, from the limit of open files: each may need one to a replica.
+    /// `PLIMSOLL_CONNECTIONS_MAX`: client connections that may be open at once. At most, and by default, what the limit of
+    /// open files allows: each may need one to a replica.
     pub(crate) connections_max: usize,
     /// `PLIMSOLL_UPSTREAM_IDLE_MS`: how long a connection to a replica is kept for reuse. Default 4,000, below the 5 s of
     /// common servers.
@@ -39,7 +40,7 @@ impl Settings {
             workers: number("PLIMSOLL_GATEWAY_WORKERS").map_or(cores.min(WORKERS_MAX), |n: usize| n.clamp(1, 64)),
             access_log: env::var("PLIMSOLL_ACCESS_LOG").map_or(true, |value| value != "off"),
             access_log_rate: number("PLIMSOLL_ACCESS_LOG_RATE").unwrap_or(5000),
-            connections_max: connections_max(),
+            connections_max: number("PLIMSOLL_CONNECTIONS_MAX").unwrap_or(usize::MAX).clamp(1, connections_max()),
             upstream_idle_ms: number("PLIMSOLL_UPSTREAM_IDLE_MS").unwrap_or(4000),
             head_ms: number("PLIMSOLL_HEAD_TIMEOUT_MS").map_or(10_000, |ms: u64| ms.max(100)),
             body_grace_ms: number("PLIMSOLL_BODY_GRACE_MS").unwrap_or(10_000),

@@ -96,13 +96,14 @@ pub const ENGINE: &str = "engine";
 
 /// Variables by which whoever runs `up` tunes Plimsoll's own processes: handed on from the keeper to the engine and from
 /// there to gateways, and read by gateways.
-pub const TUNING: [&str; 6] = [
+pub const TUNING: [&str; 7] = [
     "RUST_BACKTRACE",
     "PLIMSOLL_GATEWAY_WORKERS",
     "PLIMSOLL_ACCESS_LOG",
     "PLIMSOLL_ACCESS_LOG_RATE",
     "PLIMSOLL_UPSTREAM_IDLE_MS",
     "PLIMSOLL_HEAD_TIMEOUT_MS",
+    "PLIMSOLL_CONNECTIONS_MAX",
 ];
 
 #[cfg(test)]

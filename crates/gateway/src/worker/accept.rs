@@ -1,7 +1,7 @@
 //! Takes connections from a listener, and gives each to the worker that shall serve it.
 
 use super::{Open, Order};
-use crate::{entrance, readiness, shared::Shared, shared::say};
+use crate::{connection, entrance, readiness, shared::Shared, shared::say};
 use rustix::{
     io::Errno,
     net::{SocketFlags, acceptfrom_with},
@@ -35,7 +35,7 @@ pub(super) async fn accept(worker: usize, shared: Arc<Shared>, name: Arc<str>, l
         Ok(listener) => listener,
         Err(error) => return say("listener-unusable", format!("{name}: {error}")),
     };
-    let mut acceptor = Acceptor { worker, shared, name, spare: spare(), telling: Arc::default() };
+    let mut acceptor = Acceptor { worker, shared, name, spare: spare(), telling: Arc::default(), leaving: 0 };
     loop {
         let Ok(mut ready) = listener.readable().await else { return };
         let mut pause = None;
@@ -74,6 +74,8 @@ struct Acceptor {
     /// A descriptor to give up when there are no others, so that a client can be told.
     spare: Option<File>,
     telling: Arc<std::sync::atomic::AtomicUsize>,
+    /// So many were asked to leave for whoever comes, and nobody has come in their place yet.
+    leaving: usize,
 }
 
 fn spare() -> Option<File> {
@@ -83,7 +85,7 @@ fn spare() -> Option<File> {
 impl Acceptor {
     fn take(&mut self, stream: TcpStream, peer: Option<SocketAddr>) {
         let Some(peer) = peer else { return };
-        if self.shared.connections() >= self.shared.settings.connections_max as u64 {
+        if !self.has_room() {
             return self.refuse(stream);
         }
         let posts = &self.shared.posts;
@@ -104,6 +106,21 @@ impl Acceptor {
         } else {
             posts[target].send(Order::Serve { stream, peer, listener });
         }
+    }
+
+    /// Whether one more may be open. Those who leave for it do so once their tasks have run; until then there are a few more
+    /// than may be, for which there are descriptors.
+    fn has_room(&mut self) -> bool {
+        if self.shared.connections() < self.shared.settings.connections_max as u64 {
+            self.leaving = 0;
+            return true;
+        }
+        if self.leaving == 0 {
+            self.leaving = connection::make_room();
+        }
+        let has_room = self.leaving > 0;
+        self.leaving = self.leaving.saturating_sub(1);
+        has_room
     }
 
     fn refuse_with_spare(&mut self, listener: &TcpListener) {

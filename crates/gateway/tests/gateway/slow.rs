@@ -6,7 +6,7 @@ use crate::{
     backend::Backend,
     client::{Client, Load, get},
     edges::{ask, http2},
-    world::{Start, World, serving_with, times, until},
+    world::{PATIENCE, Start, World, serving_with, times, until},
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,7 +17,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -48,7 +48,7 @@ async fn drip(address: SocketAddr, begin: String, drip: &str) -> String {
         // Closed or reset.
         _ = reading => {}
         () = dripping => {}
-        () = tokio::time::sleep(crate::world::PATIENCE) => panic!("it may go on for ever"),
+        () = tokio::time::sleep(PATIENCE) => panic!("it may go on for ever"),
     }
     String::from_utf8_lossy(&told).into_owned()
 }
@@ -74,6 +74,28 @@ async fn heads_that_come_byte_by_byte_are_cut_and_hold_little() {
     load.more(10).await;
     assert_eq!(load.stop().await.1, Vec::<String>::new(), "others are served all the while");
     world.told("all are gone", |figures| figures.connections == 0).await;
+}
+
+#[tokio::test]
+async fn slow_heads_make_room_for_whoever_comes_when_all_places_are_taken() {
+    let backend = Backend::echo("web").await;
+    // They would hold their places for ten minutes.
+    let mut start = after("PLIMSOLL_HEAD_TIMEOUT_MS", 600_000);
+    start.environment.push(("PLIMSOLL_CONNECTIONS_MAX", "40".into()));
+    let (world, address) = serving_with(start, &backend).await;
+    let mut slow = JoinSet::new();
+    for _ in 0..40 {
+        slow.spawn(drip(address, "GET / HTTP/1.1\r\nHost: a\r\nX: ".into(), "x"));
+    }
+    world.told("all places are taken", |figures| figures.connections >= 40).await;
+    // Whoever came a moment ago may stay for a second; so the first may be refused, and not for long.
+    let end = Instant::now() + PATIENCE;
+    while !Client::connect(address).await.get("/").await.is_ok_and(|answer| answer.status() == 200) {
+        assert!(Instant::now() < end, "nobody else is served");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    slow.join_next().await.expect("one of them had to leave").unwrap();
+    slow.abort_all();
 }
 
 #[tokio::test]
@@ -231,7 +253,7 @@ async fn flood(address: SocketAddr, mut next: impl FnMut(u32) -> Vec<u8>) {
     tokio::select! {
         _ = reading => {}
         () = flooding => {}
-        () = tokio::time::sleep(crate::world::PATIENCE) => panic!("it may go on for ever"),
+        () = tokio::time::sleep(PATIENCE) => panic!("it may go on for ever"),
     }
 }
 
