@@ -7,19 +7,26 @@
 //! Invariant: no function here reads the environment except through [`settings`] and [`logs`].
 
 pub mod breaker;
+pub mod bus;
 pub mod extract;
 pub mod fault;
+pub mod forward;
 pub mod hashing;
 pub mod idempotency;
+pub mod inbox;
 pub mod keys;
 pub mod keyvalue;
 pub mod lockout;
+pub mod logins;
 pub mod logs;
+pub mod mail;
 pub mod metrics;
 mod observe;
 #[cfg(feature = "otlp")]
 mod otlp;
+pub mod outbox;
 pub mod peer;
+pub mod people;
 pub mod postgres;
 pub mod precondition;
 pub mod problem;
@@ -34,6 +41,7 @@ pub mod signature;
 pub mod testing;
 pub mod tokens;
 pub mod trace;
+pub mod verifier;
 
 pub use problem::Problem;
 pub use service::{Service, run};

@@ -2,12 +2,12 @@
 //!
 //! Invariant: a token counts only as long as its session does, whatever the token says.
 
-use crate::sessions::{self, Session};
 use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::Bearer;
 use plimsoll_kit::keys::{ACCESS_S, Keys};
+use plimsoll_kit::logins::{self, Session};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -66,6 +66,6 @@ where
         let Bearer(token) = Bearer::from_request_parts(parts, state).await?;
         let over = || Problem::unauthorized("The token is not valid or its session has ended; refresh it or sign in.");
         let claims: Claims = access.keys.verify(&token, AUDIENCE).await.ok_or_else(over)?;
-        Ok(Self(sessions::look_up(&access.pool, claims.sid).await?.ok_or_else(over)?))
+        Ok(Self(logins::look_up(&access.pool, claims.sid).await?.ok_or_else(over)?))
     }
 }

@@ -7,11 +7,12 @@ mod session;
 mod tokens;
 
 use crate::access::Access;
-use crate::limit::{CLIENT, Limiter, Policy, limited};
+use crate::limit::{Limiter, Policy, limited};
 use crate::store::StoreSettings;
 use axum::extract::FromRef;
 use axum::routing::{delete, get, post, put};
 use axum::{Router, middleware};
+use plimsoll_kit::forward::CLIENT;
 use plimsoll_kit::hashing::Hashers;
 use plimsoll_kit::keyvalue::{KeyValue, KeyValueSettings};
 use plimsoll_kit::metrics::Metrics;

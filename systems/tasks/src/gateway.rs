@@ -5,15 +5,13 @@
 //!
 //! Invariant: what a client says of its own address is never believed.
 
-mod forward;
-
 use crate::files::FILE_BYTES_MAX;
-use crate::limit::{FORWARDED, Limiter, Policy, limited};
+use crate::limit::{Limiter, Policy, limited};
 use axum::extract::DefaultBodyLimit;
 use axum::routing::any;
 use axum::{Router, middleware};
-use forward::{Forward, forward};
 use plimsoll_kit::Service;
+use plimsoll_kit::forward::{FORWARDED, Forward, forward};
 use plimsoll_kit::keyvalue::{KeyValue, KeyValueSettings};
 use plimsoll_kit::peer::PeerSettings;
 use plimsoll_kit::readiness::Readiness;

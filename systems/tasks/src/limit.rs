@@ -13,14 +13,11 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use plimsoll_kit::Problem;
 use plimsoll_kit::breaker::Breaker;
+use plimsoll_kit::forward::client_of;
 use plimsoll_kit::keyvalue::KeyValue;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The client's address between our own services; the gateway writes it, whatever a client sent.
-pub const CLIENT: HeaderName = HeaderName::from_static("x-client-address");
-/// The client's address as whatever stands before our gateway tells it.
-pub const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STANDING: HeaderName = HeaderName::from_static("ratelimit");
 /// Failures in a row after which Redis is left alone, and how long.
@@ -131,28 +128,9 @@ fn tell(policy: Policy, standing: Standing, headers: &mut HeaderMap) {
     }
 }
 
-/// The client's address as this header tells it.
-pub fn client_of(headers: &HeaderMap, by: &HeaderName) -> String {
-    let told = headers.get_all(by).iter().next_back().and_then(|value| value.to_str().ok());
-    // The last one was added by what is nearest to us; those before it anybody may have made up.
-    let nearest = told.and_then(|text| text.rsplit(',').next()).map_or("", str::trim);
-    if nearest.is_empty() { "unknown".to_owned() } else { nearest.chars().take(64).collect() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_client_is_who_the_nearest_proxy_says() {
-        let mut headers = HeaderMap::new();
-        headers.append(FORWARDED, HeaderValue::from_static("6.6.6.6"));
-        headers.append(FORWARDED, HeaderValue::from_static("6.6.6.6, 10.0.0.7"));
-        headers.append(CLIENT, HeaderValue::from_static("10.0.0.8"));
-        assert_eq!(client_of(&headers, &FORWARDED), "10.0.0.7");
-        assert_eq!(client_of(&headers, &CLIENT), "10.0.0.8");
-        assert_eq!(client_of(&HeaderMap::new(), &CLIENT), "unknown");
-    }
 
     #[test]
     fn headers_say_what_is_left_and_for_how_long() {

@@ -1,9 +1,9 @@
 //! The roles that do one thing and end: `migrate` and `seed`.
 
-use crate::{MIGRATIONS, people};
+use crate::MIGRATIONS;
 use anyhow::bail;
 use plimsoll_kit::postgres::{self, PostgresSettings};
-use plimsoll_kit::{hashing, settings};
+use plimsoll_kit::{hashing, people, settings};
 use sqlx::PgPool;
 use std::path::PathBuf;
 

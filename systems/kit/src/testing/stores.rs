@@ -1,4 +1,4 @@
-//! A PostgreSQL and a Redis for one test.
+//! A PostgreSQL, a Redis and a NATS for one test.
 
 use super::process::{PATIENCE, Process, command, is_root, own_address, own_number, run};
 use std::net::TcpStream;
@@ -75,7 +75,23 @@ impl Postgres {
 
     /// Its address.
     pub fn url(&self) -> String {
-        format!("postgres://test@{}:{}/postgres", own_address(), self.port)
+        self.url_of("postgres")
+    }
+
+    /// The address of one of its databases.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgres://test@{}:{}/{database}", own_address(), self.port)
+    }
+
+    /// Makes a database.
+    ///
+    /// # Panics
+    /// It is there already, or cannot be made.
+    pub async fn create(&self, database: &str) {
+        let pool = sqlx::PgPool::connect(&self.url()).await.unwrap();
+        let sql = format!("CREATE DATABASE {database}");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+        pool.close().await;
     }
 }
 
@@ -198,5 +214,50 @@ impl Redis {
             return format!("redis+cluster://:{PASSWORD}@{}", nodes.join(","));
         }
         format!("redis://:{PASSWORD}@{}/0", nodes[0])
+    }
+}
+
+/// A NATS with JetStream; killed when dropped.
+pub struct Nats {
+    process: Option<Process>,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Nats {
+    /// Starts an empty one.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start() -> Self {
+        let port = 4222 + own_number();
+        let mut this = Self { process: None, port, folder: TempDir::new().unwrap() };
+        this.start_again();
+        this
+    }
+
+    /// Starts it, with what it had stored.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start_again(&mut self) {
+        let mut server = command("nats-server", None);
+        server.args(["--addr", &own_address().to_string(), "--port", &self.port.to_string()]);
+        server.args(["--user", "test", "--pass", PASSWORD, "--jetstream", "--store_dir"]).arg(self.folder.path());
+        let process = Process::start("nats-server", &mut server);
+        process.wait_for(|line| line.contains("Server is ready").then_some(()));
+        self.process = Some(process);
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("nats://test:{PASSWORD}@{}:{}", own_address(), self.port)
     }
 }

@@ -4,14 +4,13 @@ use super::Auth;
 use super::session::{device_of, locked_out};
 use super::tokens::{Tokens, give};
 use crate::access::SignedIn;
-use crate::people;
-use crate::sessions::{self, Session};
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::Json;
-use plimsoll_kit::lockout;
+use plimsoll_kit::logins::{self, Session};
+use plimsoll_kit::{lockout, people};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -54,7 +53,7 @@ pub(super) async fn sign_up(
     let mut transaction = auth.access.pool.begin().await?;
     let taken = || Problem::conflict("taken", "Somebody has signed up with this address.").with("field", "email");
     let person = people::create(&mut transaction, (&email, &name), &hash).await?.ok_or_else(taken)?;
-    let begun = sessions::begin(&mut transaction, (person.id, &hash), &device_of(&headers)).await?;
+    let begun = logins::begin(&mut transaction, (person.id, &hash), &device_of(&headers)).await?;
     let refresh = begun.ok_or_else(taken)?;
     transaction.commit().await?;
     give(&auth, Session { id: refresh.session, user: person.id }, &refresh)
@@ -90,7 +89,7 @@ pub(super) async fn change_password(
     if !people::change_password(&mut transaction, session.user, (&seen, &new)).await? {
         return Err(Problem::conflict("changed-meanwhile", "The password was changed meanwhile; sign in again."));
     }
-    sessions::end_all_of(&mut transaction, session.user).await?;
+    logins::end_all_of(&mut transaction, session.user).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

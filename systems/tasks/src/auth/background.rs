@@ -2,8 +2,7 @@
 //!
 //! Invariant: it may die or be doubled by another replica without harm.
 
-use crate::sessions;
-use plimsoll_kit::{idempotency, lockout};
+use plimsoll_kit::{idempotency, lockout, logins};
 use sqlx::PgPool;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ async fn forget(pool: PgPool) {
         ticks.tick().await;
         for (what, outcome) in [
             ("idempotency keys", idempotency::forget_old(&pool).await),
-            ("sessions", sessions::forget_old(&pool).await),
+            ("sessions", logins::forget_old(&pool).await),
             ("wrong passwords", lockout::forget_old(&pool).await),
         ] {
             match outcome {

@@ -5,15 +5,14 @@
 use super::Auth;
 use super::tokens::{Tokens, give};
 use crate::access::SignedIn;
-use crate::people;
-use crate::sessions::{self, Open, Refreshed, Session};
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::{Json, Path};
-use plimsoll_kit::lockout;
+use plimsoll_kit::logins::{self, Open, Refreshed, Session};
 use plimsoll_kit::refresh::Refresh;
+use plimsoll_kit::{lockout, people};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -74,7 +73,7 @@ pub(super) async fn sign_in(
     };
     lockout::succeeded(pool, &email).await?;
     let mut transaction = pool.begin().await?;
-    let begun = sessions::begin(&mut transaction, (person.id, &hash), &device_of(&headers)).await?;
+    let begun = logins::begin(&mut transaction, (person.id, &hash), &device_of(&headers)).await?;
     let refresh = begun.ok_or_else(wrong)?;
     transaction.commit().await?;
     give(&auth, Session { id: refresh.session, user: person.id }, &refresh)
@@ -87,7 +86,7 @@ pub(super) async fn refresh(State(auth): State<Auth>, Json(given): Json<Given>) 
     let over = || Problem::new(StatusCode::UNAUTHORIZED, "session-over", "The session has ended; sign in again.");
     let given = Refresh::parse(&given.refresh_token).ok_or_else(over)?;
     let mut transaction = auth.access.pool.begin().await?;
-    match sessions::refresh(&mut transaction, &given).await? {
+    match logins::refresh(&mut transaction, &given).await? {
         Refreshed::Over => Err(over()),
         Refreshed::Again(session, next) => {
             transaction.commit().await?;
@@ -113,7 +112,7 @@ pub(super) async fn list(
     State(auth): State<Auth>,
     SignedIn(session): SignedIn,
 ) -> Result<axum::Json<Sessions>, Problem> {
-    let sessions = sessions::open_of(&auth.access.pool, session.user).await?;
+    let sessions = logins::open_of(&auth.access.pool, session.user).await?;
     Ok(axum::Json(Sessions { sessions, current: session.id }))
 }
 
@@ -126,7 +125,7 @@ pub(super) async fn end(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let mut connection = auth.access.pool.acquire().await?;
-    let ended = sessions::end(&mut connection, session.user, id, "signed-out").await?;
+    let ended = logins::end(&mut connection, session.user, id, "signed-out").await?;
     if ended { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("You have no such session.")) }
 }
 
@@ -134,6 +133,6 @@ pub(super) async fn end(
 #[utoipa::path(post, path = "/api/v1/auth/sign-out", responses((status = 204), (status = 401)))]
 pub(super) async fn sign_out(State(auth): State<Auth>, SignedIn(session): SignedIn) -> Result<StatusCode, Problem> {
     let mut connection = auth.access.pool.acquire().await?;
-    sessions::end(&mut connection, session.user, session.id, "signed-out").await?;
+    logins::end(&mut connection, session.user, session.id, "signed-out").await?;
     Ok(StatusCode::NO_CONTENT)
 }

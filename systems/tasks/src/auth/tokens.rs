@@ -1,12 +1,12 @@
 //! Tokens as they are given, and the public keys with which they can be verified.
 
 use super::Auth;
-use crate::sessions::Session;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use plimsoll_kit::Problem;
 use plimsoll_kit::keys::ACCESS_S;
+use plimsoll_kit::logins::Session;
 use plimsoll_kit::refresh::Refresh;
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,8 +1,9 @@
 //! One notification, told in every way that is set up, and what follows from how that went.
 
-use crate::mail::{self, Mail, MailError};
 use crate::outbox::{Kind, Notification, Outcome, Then};
 use crate::webhook::Webhook;
+use plimsoll_kit::mail::{self, Mail, MailError};
+use plimsoll_kit::people;
 use plimsoll_kit::settings::Environment;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ impl Post {
     /// `NOTIFY_RETRY_MS` (before the second attempt; it doubles with each; default 5 s).
     pub(super) fn read(environment: &mut Environment<'_>, webhook: Option<Webhook>) -> Self {
         let from = environment.text("MAIL_FROM");
-        if !from.is_empty() && crate::people::plain_email(&from).as_ref() != Some(&from) {
+        if !from.is_empty() && people::plain_email(&from).as_ref() != Some(&from) {
             environment.mistake("MAIL_FROM", "is no address");
         }
         Self {

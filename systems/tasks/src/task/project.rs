@@ -1,13 +1,13 @@
 //! Projects, and who works in them.
 
 use crate::access::{Access, SignedIn};
-use crate::people;
 use crate::projects::{self, Project};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::{Json, Path};
+use plimsoll_kit::people;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;

@@ -1,11 +1,11 @@
 //! Profiles: one's own, whole; others' by name.
 
 use crate::access::{Access, SignedIn};
-use crate::people::{self, Face, Person};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::{Json, Path, Query};
+use plimsoll_kit::people::{self, Face, Person};
 use plimsoll_kit::precondition::{IfMatch, header_of};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

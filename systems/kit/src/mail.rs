@@ -67,7 +67,7 @@ async fn converse(address: &str, mail: &Mail) -> Result<(), MailError> {
     let mut stream = BufStream::new(TcpStream::connect(address).await?);
     // What is refused until here is not about this mail: somebody will mend the relay, or our settings.
     expect(&mut stream, '2').await.map_err(MailError::for_now)?;
-    say(&mut stream, "EHLO tasks.localhost", '2').await.map_err(MailError::for_now)?;
+    say(&mut stream, "EHLO plimsoll.localhost", '2').await.map_err(MailError::for_now)?;
     say(&mut stream, &format!("MAIL FROM:<{}>", mail.from), '2').await.map_err(MailError::for_now)?;
     say(&mut stream, &format!("RCPT TO:<{}>", mail.to), '2').await?;
     say(&mut stream, "DATA", '3').await?;

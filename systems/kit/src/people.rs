@@ -1,6 +1,8 @@
 //! People in PostgreSQL.
 //!
 //! Invariant: an address belongs to one person, whatever its case.
+//!
+//! The table `users` is made by a service's own first migration.
 
 use serde::Serialize;
 use sqlx::postgres::PgRow;

@@ -3,8 +3,10 @@
 //! A refresh token is used once: each refresh gives a new one, of which only the hash is kept. One that was used before
 //! ends its session (RFC 9700 §4.14.2), for then two hold it. Access tokens name their session, which is looked up at every
 //! request, so that signing out counts at once.
+//!
+//! The table `sessions` is made by a service's own first migration.
 
-use plimsoll_kit::refresh::Refresh;
+use crate::refresh::Refresh;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Row};
 use utoipa::ToSchema;

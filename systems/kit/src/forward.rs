@@ -1,14 +1,20 @@
-//! Sends a request on to a service, and its answer back.
+//! Sends a request on to a service, and its answer back: what a gateway in front of services does.
+//!
+//! Whole requests and whole answers. The client's address goes on in `X-Client-Address`; what a client says of its own
+//! address is never believed.
 
-use crate::limit::{CLIENT, FORWARDED, client_of};
+use crate::Problem;
+use crate::extract::Whole;
+use crate::peer::{Call, Peer};
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, Method, Uri, header};
-use plimsoll_kit::Problem;
-use plimsoll_kit::extract::Whole;
-use plimsoll_kit::peer::{Call, Peer};
 
+/// The client's address between our own services; the gateway writes it, whatever a client sent.
+pub const CLIENT: HeaderName = HeaderName::from_static("x-client-address");
+/// The client's address as whatever stands before our gateway tells it.
+pub const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// What is of one connection only (RFC 9110 §7.6.1), and what the client's own connection to us says.
 const OF_THE_CONNECTION: [HeaderName; 10] = [
     header::CONNECTION,
@@ -25,14 +31,18 @@ const OF_THE_CONNECTION: [HeaderName; 10] = [
 
 /// Where to.
 #[derive(Clone)]
-pub(super) struct Forward {
-    pub(super) peer: Peer,
+pub struct Forward {
+    /// The service.
+    pub peer: Peer,
     /// Another path than the one that was asked for.
-    pub(super) rewritten: Option<&'static str>,
+    pub rewritten: Option<&'static str>,
 }
 
 /// Forwards a request. It is sent once: the balancer between us and the service tries again where that is right.
-pub(super) async fn forward(
+///
+/// # Errors
+/// The service does not answer.
+pub async fn forward(
     State(to): State<Forward>,
     method: Method,
     uri: Uri,
@@ -49,6 +59,14 @@ pub(super) async fn forward(
     *response.headers_mut() = answer.headers;
     keep_to_the_message(response.headers_mut());
     Ok(response)
+}
+
+/// The client's address as this header tells it.
+pub fn client_of(headers: &HeaderMap, by: &HeaderName) -> String {
+    let told = headers.get_all(by).iter().next_back().and_then(|value| value.to_str().ok());
+    // The last one was added by what is nearest to us; those before it anybody may have made up.
+    let nearest = told.and_then(|text| text.rsplit(',').next()).map_or("", str::trim);
+    if nearest.is_empty() { "unknown".to_owned() } else { nearest.chars().take(64).collect() }
 }
 
 /// Takes away what is not of the message itself, also what `Connection` names.
@@ -68,6 +86,18 @@ fn keep_to_the_message(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_client_is_who_the_nearest_proxy_says() {
+        let mut headers = HeaderMap::new();
+        headers.append(FORWARDED, HeaderValue::from_static("6.6.6.6"));
+        headers.append(FORWARDED, HeaderValue::from_static("6.6.6.6, 10.0.0.7"));
+        headers.append(CLIENT, HeaderValue::from_static("10.0.0.8"));
+        assert_eq!(client_of(&headers, &FORWARDED), "10.0.0.7");
+        assert_eq!(client_of(&headers, &CLIENT), "10.0.0.8");
+        assert_eq!(client_of(&HeaderMap::new(), &CLIENT), "unknown");
+    }
 
     #[test]
     fn what_is_of_the_connection_stays_behind() {
