@@ -9,7 +9,7 @@ use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, StorageType, Stream};
 use async_nats::jetstream::{self, AckKind, Context};
-use async_nats::{Client, ConnectOptions, HeaderMap, header};
+use async_nats::{Client, ConnectOptions, HeaderMap, ServerAddr, header};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use std::time::Duration;
@@ -36,11 +36,16 @@ pub(super) struct Nats {
 
 impl Nats {
     pub(super) async fn open(name: &str, url: &str, ack_max: Duration) -> Result<Self, BusError> {
-        let options =
-            ConnectOptions::new().name(name).retry_on_initial_connect().max_reconnects(None).reconnect_delay_callback(
-                |attempts| Duration::from_millis(u64::try_from(attempts.min(10)).unwrap_or(10) * 50),
-            );
-        let client = options.connect(url).await.map_err(|why| BusError::new("be reached", &why))?;
+        let failed = |why: &dyn std::fmt::Display| BusError::new("be reached", &why);
+        let server: ServerAddr = url.parse().map_err(|why| failed(&why))?;
+        let delay = |attempts: usize| Duration::from_millis(u64::try_from(attempts.min(10)).unwrap_or(10) * 50);
+        let mut options = ConnectOptions::new().name(name).retry_on_initial_connect().max_reconnects(None);
+        // The client takes nobody from the address by itself.
+        if let (Some(user), Some(password)) = (server.username(), server.password()) {
+            options = options.user_and_password(user.to_owned(), password.to_owned());
+        }
+        let options = options.reconnect_delay_callback(delay);
+        let client = options.connect(server).await.map_err(|why| failed(&why))?;
         let mut context = jetstream::new(client.clone());
         context.set_timeout(ANSWER_MAX);
         Ok(Self { name: name.to_owned(), client, context, ack_max })

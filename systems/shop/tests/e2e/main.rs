@@ -1,4 +1,4 @@
-//! End to end: a real PostgreSQL with a database for each service, a real NATS, every role as a process of its own.
+//! End to end: a real PostgreSQL with a database for each service, a real NATS and Redis, every role as a process of its own.
 //!
 //! Each test has stores of its own, on a loopback address of its own, so tests can run side by side without looking for
 //! free ports.
@@ -7,4 +7,5 @@
 
 mod buyers;
 mod orders;
+mod shopping;
 mod world;

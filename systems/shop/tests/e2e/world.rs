@@ -3,7 +3,7 @@
 use http::Method;
 use plimsoll_kit::testing::client::{Client, Reply};
 use plimsoll_kit::testing::process::{PATIENCE, Process, command, own_address, run};
-use plimsoll_kit::testing::stores::{Nats, Postgres};
+use plimsoll_kit::testing::stores::{Nats, Postgres, Redis};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -22,6 +22,7 @@ pub(crate) struct World {
     services: BTreeMap<&'static str, Running>,
     more: Vec<(String, String)>,
     pub(crate) nats: Nats,
+    redis: Option<Redis>,
     postgres: Postgres,
 }
 
@@ -49,13 +50,24 @@ impl World {
             postgres.create(database).await;
         }
         let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut this = Self { services: BTreeMap::new(), more, nats, postgres };
+        let mut this = Self { services: BTreeMap::new(), more, nats, redis: None, postgres };
         run("migrate", this.command().arg("migrate"));
         run("seed", this.command().args(["seed", "--people", "1", "--products", "3", "--stock", "0"]));
         for name in SERVICES {
             this.serve(name);
         }
         this
+    }
+
+    /// All the others as well: carts in a Redis, search, and the gateway before all of them.
+    pub(crate) fn complete(&mut self) {
+        self.redis = Some(Redis::single());
+        for name in ["cart", "search"] {
+            self.serve(name);
+        }
+        // Order is to know where carts are.
+        self.replace("order");
+        self.serve("gateway");
     }
 
     /// A role with the settings of all of them.
@@ -75,6 +87,9 @@ impl World {
         if !self.services.contains_key("cart") {
             command.env("CART_URL", "http://127.0.0.1:9");
         }
+        if let Some(redis) = &self.redis {
+            command.env("CARTS_URL", redis.url()).env("CARTS_ANSWER_MS", "5000");
+        }
         command.env("EVENTS_URL", self.nats.url()).env("EVENTS_ACK_MS", "2000");
         command.env("TOKEN_SECRET", SECRET).env("SEED_PASSWORD", PASSWORD);
         command.env("WORKERS", "2").env("HASHERS", "2").env("MIGRATE", "false").env("DRAIN_MAX_MS", "120000");
@@ -88,7 +103,6 @@ impl World {
         let port = before.and_then(|address| address.rsplit_once(':').map(|(_, port)| port.to_owned()));
         let mut command = self.command();
         command.arg(name).env("HOST", own_address().to_string()).env("PORT", port.as_deref().unwrap_or("0"));
-        // Its own address is no peer of its own.
         let process = Process::start(name, &mut command);
         let address = process.wait_for(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
