@@ -1,7 +1,7 @@
 //! What becomes of an order when something is heard of it.
 //!
-//! Each state asks for one thing ([`State::asks`]); the answer leads on. Whoever is in a state for long asks again, so a
-//! lost message or a dead service delays an order and does no more.
+//! Each state asks for one thing (`orders::ask` says which); the answer leads on. Whoever is in a state for long asks
+//! again, so a lost message or a dead service delays an order and does no more.
 //!
 //! Invariant: [`after`] is a function of its arguments. What was paid is confirmed, or refunded and then released; nothing
 //! leaves `confirmed` but a return, and nothing leaves `cancelled`.
