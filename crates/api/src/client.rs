@@ -1,7 +1,9 @@
 //! A client of the API: one connection for each request, so that an engine that was started anew is no trouble.
 
 use crate::{
-    Accepted, Event, Explanation, Offer, Status, paths,
+    Accepted, Event, Explanation, Offer, Status,
+    audit::Audited,
+    paths,
     release::{Ledger, Order},
 };
 use bytes::Bytes;
@@ -218,6 +220,14 @@ impl Client {
         let answer = self.send(Method::POST, paths::RELEASE, body).await?;
         let said = answer.collect().await.map_err(ClientError::Broken)?.to_bytes();
         Ok(String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// Runs the audit that a promise of invariants names; answered when it has ended.
+    ///
+    /// # Errors
+    /// `Refused` if there is no such promise, or it could not be run.
+    pub async fn audit(&self, promise: &str) -> Result<Audited, ClientError> {
+        self.ask(Method::POST, &format!("{}?promise={}", paths::AUDIT, percent(promise)), Vec::new()).await
     }
 
     /// Sends a signal to a replica.

@@ -4,6 +4,7 @@
 //!
 //! Invariant: no secret is ever part of an answer.
 
+pub mod audit;
 pub mod client;
 pub mod explanation;
 pub mod offer;

@@ -28,6 +28,9 @@ pub const SWITCHOVER: &str = "/v1/switchover";
 pub const RELEASES: &str = "/v1/releases";
 /// `POST` of a [`crate::release::Order`]; answered by a sentence about what happened.
 pub const RELEASE: &str = "/v1/release";
+/// `POST ?promise=NAME`: runs the audit that a promise of invariants names, once; answered by [`crate::audit::Audited`] when
+/// it has ended.
+pub const AUDIT: &str = "/v1/audit";
 /// `POST ?replica=NAME-N&signal=9`: sends a signal to a replica.
 pub const SIGNAL: &str = "/v1/signal";
 /// `POST ?volumes=true`: ends the system; with `volumes` its stores' data is dropped too.

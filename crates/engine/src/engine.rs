@@ -3,6 +3,7 @@
 //! The loop is: take inputs, [`Engine::turn`] (ask `control`, act), sleep until the next input or moment.
 
 mod analysing;
+mod auditing;
 mod deciding;
 mod ending;
 mod exits;

@@ -4,6 +4,7 @@ use crate::candidate::Found;
 use crate::events::Since;
 use plimsoll_api::{
     Accepted, Offer, Status,
+    audit::Audited,
     release::{Ledger, Order},
 };
 use plimsoll_control::{
@@ -188,6 +189,8 @@ pub(crate) enum Asked {
     Releases(oneshot::Sender<Ledger>),
     /// Do something about a release; answered by a sentence about what happened.
     Release(Box<Order>, oneshot::Sender<Result<String, String>>),
+    /// Run the audit that a promise names.
+    Audit(String, oneshot::Sender<Result<Audited, String>>),
     /// Send a signal to a replica.
     Signal(ReplicaId, i32, oneshot::Sender<Result<(), String>>),
     /// End the system; with `true` drop its volumes.

@@ -82,6 +82,7 @@ pub(crate) async fn serve(listener: OwnedFd, inputs: UnboundedSender<Input>, pla
         .route(paths::SWITCHOVER, post(switch_over))
         .route(paths::RELEASES, get(releases))
         .route(paths::RELEASE, post(release))
+        .route(paths::AUDIT, post(audit))
         .route(paths::SIGNAL, post(signal))
         .route(paths::DOWN, post(down))
         .route(paths::UPGRADE, post(upgrade))
@@ -234,6 +235,15 @@ async fn releases(State(desk): State<Desk>) -> Result<impl IntoResponse, Refused
 
 async fn release(State(desk): State<Desk>, Json(order): Json<Order>) -> Result<String, Refused> {
     desk.order(|reply| Asked::Release(Box::new(order), reply)).await
+}
+
+#[derive(Deserialize)]
+struct OfPromise {
+    promise: String,
+}
+
+async fn audit(State(desk): State<Desk>, Query(of): Query<OfPromise>) -> Result<impl IntoResponse, Refused> {
+    Ok(Json(desk.order(|reply| Asked::Audit(of.promise, reply)).await?))
 }
 
 #[derive(Deserialize)]

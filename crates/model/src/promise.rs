@@ -64,6 +64,16 @@ pub enum Kind {
         /// From its death until its replacement serves.
         max: Millis,
     },
+    /// The primary of a store is killed, and hangs, under writes: another one takes over.
+    StoreFailover {
+        /// The store.
+        store: String,
+        /// From the primary's death or hang until the first new write is acknowledged.
+        max: Millis,
+        /// So many acknowledged writes may be lost, all times together; 0 by default.
+        #[serde(default)]
+        lost: u32,
+    },
     /// Engine and gateway are killed under load and nothing but requests in flight is lost.
     Survival {
         /// The path; `None` is the first path of the ingress.
@@ -114,6 +124,19 @@ pub enum Kind {
         /// How many, one after the other.
         count: u32,
     },
+    /// The system's own audit finds nothing wrong after kills under load.
+    Invariants {
+        /// The service beside which the audit runs: in its folder, with its variables.
+        service: String,
+        /// A command of the shell; 0 is its word for "all is well".
+        command: String,
+        /// The services whose replicas are killed, in turn; at least one.
+        kill: Vec<String>,
+        /// The path that is asked for meanwhile; `None` is the first path of the ingress.
+        route: Option<String>,
+        /// The audit ends within this.
+        max: Millis,
+    },
     /// It costs no more than so much.
     Cost {
         /// Hundredths of the currency, a month.
@@ -133,10 +156,12 @@ impl Kind {
             Self::Latency { route, .. } | Self::Throughput { route, .. } | Self::Concurrency { route, .. } => {
                 Some(route)
             }
-            Self::Availability { route, .. } | Self::Survival { route } | Self::Autoscale { route, .. } => {
-                route.as_deref()
-            }
+            Self::Availability { route, .. }
+            | Self::Survival { route }
+            | Self::Autoscale { route, .. }
+            | Self::Invariants { route, .. } => route.as_deref(),
             Self::Failover { .. }
+            | Self::StoreFailover { .. }
             | Self::Releases { .. }
             | Self::Rollback { .. }
             | Self::RecoveryPoint { .. }
@@ -153,13 +178,14 @@ impl Kind {
             Self::Throughput { .. } => "throughput",
             Self::Concurrency { .. } => "concurrency",
             Self::Availability { .. } => "availability",
-            Self::Failover { .. } => "failover",
+            Self::Failover { .. } | Self::StoreFailover { .. } => "failover",
             Self::Survival { .. } => "survival",
             Self::Autoscale { .. } => "autoscale",
             Self::RecoveryPoint { .. } => "recoveryPoint",
             Self::RecoveryTime { .. } => "recoveryTime",
             Self::Rollback { .. } => "rollback",
             Self::Releases { .. } => "releases",
+            Self::Invariants { .. } => "invariants",
             Self::Cost { .. } => "cost",
         }
     }

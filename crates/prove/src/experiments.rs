@@ -6,9 +6,11 @@ pub(crate) mod autoscale;
 pub(crate) mod availability;
 pub(crate) mod concurrency;
 pub(crate) mod failover;
+pub(crate) mod invariants;
 pub(crate) mod latency;
 pub(crate) mod releases;
 pub(crate) mod rollback;
+pub(crate) mod store_failover;
 pub(crate) mod survival;
 pub(crate) mod throughput;
 

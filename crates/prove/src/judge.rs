@@ -11,11 +11,15 @@ use plimsoll_model::Millis;
 use crate::proof::{Judgement, Verdict, time};
 use crate::sample::{failure_rate_below, percentile_name, requests_for_percentile, requests_for_rate};
 
+mod invariants;
 mod measured;
 mod release;
+mod store;
 
+pub(crate) use invariants::{InvariantsSeen, invariants};
 use measured::Measured;
 pub(crate) use release::{Cost, ReleasesSeen, RollbackSeen, SentBack, Trouble, releases, rollback};
+pub(crate) use store::{StoreFailoverSeen, store_failover};
 
 /// Why a bad figure proves nothing when the generator was late.
 const LIMITED: &str = "the load generator itself got too little CPU, so bad figures may be its own";

@@ -24,6 +24,7 @@
 mod chart;
 mod drill;
 mod experiments;
+mod frozen;
 mod judge;
 mod lab;
 mod page;
@@ -38,6 +39,7 @@ mod table;
 mod testing;
 mod traffic;
 mod visit;
+mod writes;
 
 pub use page::page;
 pub use proof::{Figure, Proof, Run, Verdict};
@@ -47,3 +49,4 @@ pub use sample::{failure_rate_below, requests_for_percentile, requests_for_rate}
 pub use session::Session;
 pub use table::{Detail, table};
 pub use traffic::{Play, Sent, play};
+pub use writes::StoreUrl;

@@ -1,5 +1,6 @@
 //! All promises of a running system, one after the other.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use plimsoll_api::{Client, ClientError, release::DRILL};
@@ -9,13 +10,15 @@ use plimsoll_model::system::Target;
 use tokio::sync::watch;
 
 use crate::experiments::{
-    autoscale, availability, concurrency, failover, latency, releases, rollback, survival, throughput,
+    autoscale, availability, concurrency, failover, invariants, latency, releases, rollback, store_failover, survival,
+    throughput,
 };
 use crate::lab::Lab;
 use crate::proof::{Proof, Shown, Unproven, Verdict};
 use crate::report::Report;
 use crate::sample::percentile_name;
 use crate::session::Session;
+use crate::writes::StoreUrl;
 
 /// What to prove, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Options {
     pub headroom: bool,
     /// How long anything that was hurt may take to be well again, before it counts as never. 60 s by default.
     pub patience: Duration,
+    /// How to get into the stores that run here, by name; of those that are missing no failover is proved.
+    pub stores: BTreeMap<String, StoreUrl>,
 }
 
 impl Default for Options {
@@ -40,6 +45,7 @@ impl Default for Options {
             allow_production: false,
             headroom: true,
             patience: Duration::from_secs(60),
+            stores: BTreeMap::new(),
         }
     }
 }
@@ -147,9 +153,11 @@ pub async fn prove_until(
         }
         tell(Step::Begins { promise: name, kind: promise.kind.name() });
         let began = Instant::now();
-        // What brings versions in has to take them out again: it looks for an end by itself.
+        // What brings versions in, or writes to a store, has to take that out again: it looks for an end by itself.
         let shown = match promise.kind {
-            Kind::Releases { .. } | Kind::Rollback { .. } => experiment(&lab, name, promise).await,
+            Kind::Releases { .. } | Kind::Rollback { .. } | Kind::StoreFailover { .. } => {
+                experiment(&lab, name, promise).await
+            }
             _ => lab.unless_stopped(experiment(&lab, name, promise)).await,
         };
         let proof = proof(name, promise, shown, began.elapsed());
@@ -180,11 +188,12 @@ fn harm(kind: &Kind) -> u8 {
         Kind::Throughput { .. } => 1,
         Kind::Concurrency { .. } | Kind::Autoscale { .. } => 2,
         Kind::Failover { .. } => 3,
-        Kind::Availability { .. } => 4,
+        Kind::Availability { .. } | Kind::Invariants { .. } => 4,
         Kind::Survival { .. } => 5,
         Kind::Releases { .. } => 6,
         Kind::Rollback { .. } => 7,
-        Kind::RecoveryPoint { .. } | Kind::RecoveryTime { .. } | Kind::Cost { .. } => 8,
+        Kind::StoreFailover { .. } => 8,
+        Kind::RecoveryPoint { .. } | Kind::RecoveryTime { .. } | Kind::Cost { .. } => 9,
     }
 }
 
@@ -206,10 +215,18 @@ async fn experiment(lab: &Lab, name: &str, promise: &Promise) -> Result<Shown, U
         }
         Kind::Availability { route, ratio } => availability::run(lab, promise, route.as_deref(), *ratio).await,
         Kind::Failover { service, max } => failover::run(lab, promise, service, *max).await,
+        Kind::StoreFailover { store, max, lost } => {
+            let wanted = store_failover::Wanted { store, max: max.as_duration(), lost: *lost };
+            store_failover::run(lab, promise, wanted).await
+        }
         Kind::Survival { route } => survival::run(lab, promise, route.as_deref()).await,
         Kind::Autoscale { route, times, latency, max } => {
             let step = autoscale::Step { route: route.as_deref(), times: *times, latency: *latency, max: *max };
             autoscale::run(lab, promise, &step).await
+        }
+        Kind::Invariants { service, command, kill, route, .. } => {
+            let wanted = invariants::Wanted { name, service, command, kill, route: route.as_deref() };
+            invariants::run(lab, promise, wanted).await
         }
         Kind::Releases { service, count } => releases::run(lab, promise, (name, service.as_deref()), *count).await,
         Kind::Rollback { service, max, bad } => {
@@ -270,6 +287,9 @@ fn target(kind: &Kind) -> String {
         }
         Kind::Availability { route, ratio } => format!("≥ {ratio} under kills{}", at(route)),
         Kind::Failover { service, max } => format!("a killed {service} replaced within {max}"),
+        Kind::StoreFailover { store, max, lost } => {
+            format!("{store} takes writes within {max} of its primary's death, ≤ {lost} acknowledged ones lost")
+        }
         Kind::Survival { route } => format!("engine and gateway killed, only requests in flight lost{}", at(route)),
         Kind::Autoscale { route, times, latency, max } => {
             format!("p99 ≤ {latency} broken for ≤ {max} by {times} times the load{}", at(route))
@@ -284,6 +304,9 @@ fn target(kind: &Kind) -> String {
         Kind::Releases { service, count } => {
             let of = service.as_ref().map_or_else(String::new, |service| format!(" of {service}"));
             format!("{count} releases{of} without a failed request")
+        }
+        Kind::Invariants { command, kill, .. } => {
+            format!("`{command}` ends with 0 after kills of {}", kill.join(", "))
         }
         Kind::Cost { per_month_cents, currency, prices } => {
             let (whole, rest) = (per_month_cents / 100, per_month_cents % 100);

@@ -1,6 +1,8 @@
 //! A promise: `promises.NAME`, with one kind and a target.
 
 use crate::{
+    failover::{FAILOVER, is_of_store},
+    invariants::INVARIANTS,
     node::{Entry, Node, Value},
     reading::{Fields, Reading, ReferenceKind},
     release_promises::{RELEASES, ROLLBACK},
@@ -17,7 +19,7 @@ use plimsoll_model::{
 use std::collections::BTreeMap;
 
 /// The kinds, by the key that stands for them.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "latency",
     "throughput",
     "concurrency",
@@ -29,6 +31,7 @@ const KINDS: [&str; 12] = [
     "recoveryTime",
     "rollback",
     "releases",
+    "invariants",
     "cost",
 ];
 
@@ -43,7 +46,11 @@ pub(crate) static PROMISE: Section = Section {
             Shape::Either(&[Shape::Percent, Shape::Map(&AVAILABILITY)]),
             "This share is answered rightly while replicas are killed.",
         ),
-        key("failover", Shape::Map(&FAILOVER), "A killed replica is unrouted and replaced."),
+        key(
+            "failover",
+            Shape::Map(&FAILOVER),
+            "A killed replica is unrouted and replaced; or another member of a store takes over.",
+        ),
         key(
             "survival",
             Shape::Either(&[Shape::Boolean, Shape::Map(&SURVIVAL)]),
@@ -54,6 +61,11 @@ pub(crate) static PROMISE: Section = Section {
         key("recoveryTime", Shape::Map(&RECOVERY), "A store serves again within a time."),
         key("rollback", Shape::Map(&ROLLBACK), "A release is taken back within a time."),
         key("releases", Shape::Map(&RELEASES), "Releases under load cost no request."),
+        key(
+            "invariants",
+            Shape::Map(&INVARIANTS),
+            "The system's own audit finds nothing wrong after kills under load.",
+        ),
         key("cost", Shape::Map(&COST), "It costs no more than so much."),
         key("request", Shape::Map(&REQUEST), "How it is asked for. Default: a GET of the route."),
         key("load", Shape::Map(&LOAD), "How it is measured."),
@@ -109,18 +121,6 @@ static AVAILABILITY: Section = Section {
         key("ratio", Shape::Percent, "At least."),
     ],
     foreign: &[],
-};
-
-static FAILOVER: Section = Section {
-    name: "a failover",
-    keys: &[
-        key("service", Shape::Name, "The service."),
-        key("max", Shape::Duration, "From a replica's death until its replacement serves."),
-    ],
-    foreign: &[(
-        "store",
-        Called("leave it out: that of a store is told by `plimsoll events`, and proved from a later version on"),
-    )],
 };
 
 static SURVIVAL: Section = Section {
@@ -205,13 +205,7 @@ impl Reading<'_, '_> {
             }
             "concurrency" => self.concurrency(name, node, path),
             "availability" => self.availability(name, node, path),
-            "failover" => {
-                let fields = self.fields(node, &FAILOVER, path)?;
-                let service =
-                    self.target_name(&fields, name, "service", &[ReferenceKind::Service, ReferenceKind::Failover]);
-                let max = self.required(&fields, "max", "5s").and_then(|node| self.some_duration(node));
-                Some(Kind::Failover { service: service?, max: max? })
-            }
+            "failover" => self.failover(name, node, path),
             "survival" => match &node.value {
                 Value::Map(_) => {
                     let fields = self.fields(node, &SURVIVAL, path)?;
@@ -243,6 +237,7 @@ impl Reading<'_, '_> {
             }
             "rollback" => self.rollback(name, node, path),
             "releases" => self.releases(name, node, path),
+            "invariants" => self.invariants(name, node, path),
             _ => {
                 let fields = self.fields(node, &COST, path)?;
                 let sum = self.required(&fields, "perMonth", "1475 USD").and_then(|node| self.money(node));
@@ -329,7 +324,13 @@ impl Reading<'_, '_> {
         Some((store?, max?))
     }
 
-    fn target_name(&mut self, fields: &Fields<'_>, from: &str, key: &str, kinds: &[ReferenceKind]) -> Option<String> {
+    pub(crate) fn target_name(
+        &mut self,
+        fields: &Fields<'_>,
+        from: &str,
+        key: &str,
+        kinds: &[ReferenceKind],
+    ) -> Option<String> {
         let node = self.required(fields, key, "NAME")?;
         let target = self.some_text(node)?;
         for kind in kinds {
@@ -347,7 +348,7 @@ impl Reading<'_, '_> {
 
     /// `None`: a route is given, and wrong.
     #[expect(clippy::option_option, reason = "wrong and absent are told apart")]
-    fn optional_route(&mut self, name: &str, fields: &Fields<'_>) -> Option<Option<String>> {
+    pub(crate) fn optional_route(&mut self, name: &str, fields: &Fields<'_>) -> Option<Option<String>> {
         match fields.entry("route") {
             Some(_) => self.route(name, fields).map(Some),
             None => Some(None),
@@ -357,7 +358,8 @@ impl Reading<'_, '_> {
     /// Warns of keys of `load` that this kind's experiment does not look at.
     fn load_has_effect(&mut self, kind: &str, fields: &Fields<'_>) {
         let heeded: &[&str] = match kind {
-            "availability" | "survival" => &["rate", "duration", "connections", "kills"],
+            "availability" | "survival" | "invariants" => &["rate", "duration", "connections", "kills"],
+            "failover" if is_of_store(fields) => &["kills"],
             "failover" => &["rate", "connections", "kills"],
             "throughput" | "latency" | "autoscale" => &["rate", "duration", "connections"],
             "releases" | "rollback" => &["rate", "connections"],

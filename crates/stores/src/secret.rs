@@ -59,6 +59,12 @@ pub(crate) fn keep(dir: &Path, name: &str, purpose: Purpose) -> Result<Secret, S
     }
 }
 
+/// A password that is kept already. `None`: there is none, it is damaged, or it can't be read.
+pub(crate) fn read(dir: &Path, name: &str, purpose: Purpose) -> Option<Secret> {
+    let text = fs::read_to_string(dir.join(file_name(name, purpose))).ok()?;
+    checked(text.trim_end())
+}
+
 fn checked(text: &str) -> Option<Secret> {
     let sound = text.len() >= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     sound.then(|| Secret(text.to_owned()))

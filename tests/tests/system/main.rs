@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it fails")]
 
 mod audiences;
+mod audits;
 mod brokers;
 mod changes;
 mod connections;
@@ -36,6 +37,7 @@ mod scaling;
 mod simple;
 mod standbys;
 mod starting;
+mod store_failovers;
 mod stores;
 mod sweep;
 mod traffic;

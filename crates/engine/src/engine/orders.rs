@@ -30,6 +30,7 @@ impl Engine {
             }
             Asked::Releases(reply) => drop(reply.send(self.ledger())),
             Asked::Release(order, reply) => drop(reply.send(self.order_release(&order))),
+            Asked::Audit(promise, reply) => self.audit(&promise, reply),
             Asked::Signal(id, signal, reply) => drop(reply.send(self.signal(&id, signal))),
             Asked::Down(volumes, reply) => drop(reply.send(self.down(volumes))),
             Asked::Logs(name, reply) => drop(reply.send(self.logs(name.as_deref()))),

@@ -91,11 +91,16 @@ impl Engine {
     }
 }
 
-/// How it failed, with the end of its output: what came after the first `before` bytes of its log, unless that was begun anew.
+/// How it failed, with the end of its output.
 fn failure(exit: &Exit, log: &Path, before: u64) -> String {
-    let text = std::fs::read(log).unwrap_or_default();
-    let text = usize::try_from(before).ok().and_then(|before| text.get(before..)).unwrap_or(&text);
-    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(OUTPUT_MAX)..]).trim().to_owned();
+    let text = output_since(log, before, OUTPUT_MAX);
     let how = crate::exit::ended(exit);
     if text.is_empty() { how } else { format!("{how}: {text}") }
+}
+
+/// The last `most` bytes of what came after the first `before` bytes of a log, unless that was begun anew.
+pub(super) fn output_since(log: &Path, before: u64, most: usize) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = usize::try_from(before).ok().and_then(|before| text.get(before..)).unwrap_or(&text);
+    String::from_utf8_lossy(&text[text.len().saturating_sub(most)..]).trim().to_owned()
 }
