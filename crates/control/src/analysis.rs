@@ -6,6 +6,9 @@
 //! with a chance of at most 1 − confidence. Latency: the same test over windows of time, each of which says once which
 //! version was slower in it (`windows`), by more than a tolerance ([`latency`]).
 //!
+//! Synthetic requests count as others do, but are compared only with synthetic ones: the versions have both kinds in other
+//! parts, and one kind may fail, or take longer, on both.
+//!
 //! Invariant: without enough requests the answer is never `Pass`.
 //! Invariant: what also happens to the old version is never held against the new one: then it waits.
 
@@ -76,11 +79,37 @@ pub struct Counts {
     /// Replicas that ended by themselves ([`crate::restart::ended_by_itself`]), although they were to serve.
     #[serde(default)]
     pub ends: u64,
+    /// What was synthetic of all this; empty where nothing was.
+    #[serde(default, skip_serializing_if = "Synthetic::is_empty")]
+    pub synthetic: Synthetic,
+}
+
+/// What one version did with synthetic requests ([`plimsoll_model::synthetic`]).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Synthetic {
+    /// Answers, failed ones included.
+    pub requests: u64,
+    /// Failed ones; not more than `requests`.
+    pub errors: u64,
+    /// How long the answers took.
+    pub latencies: Latencies,
+}
+
+impl Synthetic {
+    fn is_empty(&self) -> bool {
+        self.requests == 0
+    }
 }
 
 impl Counts {
     fn rate(&self) -> f64 {
-        if self.requests == 0 { 0.0 } else { self.errors as f64 / self.requests as f64 }
+        rate(self.errors, self.requests)
+    }
+
+    /// Requests of users, and errors of theirs.
+    fn of_users(&self) -> (u64, u64) {
+        let Synthetic { requests, errors, .. } = self.synthetic;
+        (self.requests.saturating_sub(requests), self.errors.saturating_sub(errors))
     }
 
     fn merge(&mut self, other: &Self) {
@@ -88,7 +117,14 @@ impl Counts {
         self.errors += other.errors;
         self.ends += other.ends;
         self.latencies.merge(&other.latencies);
+        self.synthetic.requests += other.synthetic.requests;
+        self.synthetic.errors += other.synthetic.errors;
+        self.synthetic.latencies.merge(&other.synthetic.latencies);
     }
+}
+
+fn rate(errors: u64, requests: u64) -> f64 {
+    if requests == 0 { 0.0 } else { errors as f64 / requests as f64 }
 }
 
 /// What both versions did in the same span.
@@ -115,10 +151,26 @@ impl Sample {
         self.serving = (self.serving.0 + other.serving.0, self.serving.1 + other.serving.1);
     }
 
-    /// With less than a hundredth of the requests the old version has gone, or as good as: the few that it had at its end
-    /// say nothing about what came after them.
+    /// With less than a hundredth of the requests of users the old version has gone, or as good as: the few that it had at
+    /// its end say nothing about what came after them.
     fn is_alone(&self) -> bool {
-        self.old.requests * 100 < self.new.requests
+        self.old.of_users().0 * 100 < self.new.of_users().0
+    }
+
+    /// Whether both versions were asked synthetic requests.
+    fn is_synthetic(&self) -> bool {
+        !self.new.synthetic.is_empty() && !self.old.synthetic.is_empty()
+    }
+
+    /// Whether the new version fails more often than the old one by that much, in what users ask or in what is synthetic.
+    /// The two are never added up: the versions have them in other parts.
+    fn is_worse_by(&self, margin: f64) -> bool {
+        let made = |counts: &Counts| (counts.synthetic.requests, counts.synthetic.errors);
+        let pairs = [(self.new.of_users(), self.old.of_users()), (made(&self.new), made(&self.old))];
+        let worse = |((new, failed), (old, their)): ((u64, u64), (u64, u64))| {
+            new > 0 && rate(failed, new) >= rate(their, old) + margin
+        };
+        pairs.into_iter().any(worse)
     }
 }
 
@@ -148,7 +200,10 @@ impl Memory {
     /// Takes in a span.
     pub fn take(&mut self, policy: &Policy, sample: &Sample) {
         let Sample { new, old, .. } = sample;
-        evidence::compare(&mut self.worse, (new.requests, old.requests), (new.errors, old.errors));
+        let ((mine, failed), (theirs, their)) = (new.of_users(), old.of_users());
+        evidence::compare(&mut self.worse, (mine, theirs), (failed, their));
+        let (made, also) = (&new.synthetic, &old.synthetic);
+        evidence::compare(&mut self.worse, (made.requests, also.requests), (made.errors, also.errors));
         if let Some(most) = policy.limits.error_rate_max {
             let fine = new.requests.saturating_sub(new.errors);
             evidence::exceed(&mut self.failing, most.0 as f64 / 1e6, (new.errors, fine));
@@ -191,7 +246,6 @@ pub enum Verdict {
 #[must_use]
 pub fn judge(policy: &Policy, memory: &Memory) -> Verdict {
     let Sample { new, old, .. } = &memory.seen;
-    let (mine, theirs) = (new.rate(), old.rate());
     if memory.ends.0 >= policy.ends && memory.ends.0 > memory.ends.1 {
         let (mine, theirs) = memory.ends;
         return Verdict::Fail(format!(
@@ -199,10 +253,14 @@ pub fn judge(policy: &Policy, memory: &Memory) -> Verdict {
         ));
     }
     let compared = format!(
-        "{} of {} requests failed, {} of {} on the old version",
-        new.errors, new.requests, old.errors, old.requests
+        "{} of {} requests failed, {} of {} on the old version{}",
+        new.errors,
+        new.requests,
+        old.errors,
+        old.requests,
+        synthetic_part(&memory.seen)
     );
-    if memory.worse.ratio() >= policy.certainty && mine >= theirs + policy.error_margin {
+    if memory.worse.ratio() >= policy.certainty && memory.seen.is_worse_by(policy.error_margin) {
         let times = memory.worse.ratio();
         return Verdict::Fail(format!("it fails more often than the old version: {compared} (odds {times:.0} to 1)"));
     }
@@ -245,6 +303,13 @@ pub fn steps(policy: &Policy, memory: &Memory) -> Vec<String> {
     };
     let certainty = policy.certainty;
     let mut steps = vec![counted("new version", new), counted("old version", old)];
+    if memory.seen.is_synthetic() {
+        let made = |counts: &Counts| format!("{} of {}", counts.synthetic.requests, counts.requests);
+        let (mine, theirs) = (made(new), made(old));
+        steps.push(format!(
+            "synthetic: {mine} requests to the new version, {theirs} to the old; each kind is compared with its own"
+        ));
+    }
     if memory.ends != (0, 0) {
         let ((mine, theirs), most) = (memory.ends, policy.ends);
         steps.push(format!(
@@ -276,6 +341,14 @@ pub fn steps(policy: &Policy, memory: &Memory) -> Vec<String> {
     steps
 }
 
+/// How much of what is compared users never asked; empty where nothing was synthetic.
+fn synthetic_part(seen: &Sample) -> String {
+    if !seen.is_synthetic() {
+        return String::new();
+    }
+    format!(" ({} and {} of them synthetic)", seen.new.synthetic.requests, seen.old.synthetic.requests)
+}
+
 /// Why it does not pass although nothing is proven against it.
 fn doubts(policy: &Policy, memory: &Memory, compared: &str) -> Option<String> {
     let Sample { new, old, .. } = &memory.seen;
@@ -288,7 +361,7 @@ fn doubts(policy: &Policy, memory: &Memory, compared: &str) -> Option<String> {
         return Some(format!("more errors than it may have, but not surely: {compared}"));
     }
     // With 2 % or more of chance left for "worse" (odds of 50), it is not called as good.
-    if old.requests > 0 && memory.worse.ratio() >= 50.0 && new.rate() >= old.rate() + policy.error_margin {
+    if old.requests > 0 && memory.worse.ratio() >= 50.0 && memory.seen.is_worse_by(policy.error_margin) {
         return Some(format!("probably more errors than the old version: {compared}"));
     }
     // The same chance is not left here, for a version that has not had enough windows yet to be found.

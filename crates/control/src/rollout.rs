@@ -8,6 +8,7 @@
 //! Invariant: a revision without an available replica is given no share while another one has replicas that are.
 //! Invariant: shares add up to the whole, or there are none (then every replica is a full one).
 //! Invariant: with an analysis set and `inconclusive` not `promote`, blue-green and canary promote nothing without data.
+//! Invariant: synthetic requests are asked of both versions or of none, and only in a step of a release whose file says so.
 //! Invariant: deciding again at the same instant, with nothing new seen, changes nothing and tells nothing.
 
 mod advance;
@@ -16,7 +17,9 @@ mod back;
 mod layout;
 mod memory;
 mod progress;
+mod soak;
 mod steps;
+mod synthetic;
 pub mod together;
 mod words;
 
@@ -146,6 +149,13 @@ pub enum Event {
         #[serde(default)]
         whom: Option<String>,
     },
+    /// Its users ask too little for a verdict: both versions are asked synthetic requests until the step is over.
+    Asked {
+        /// How many of each.
+        per_second: u32,
+        /// How little.
+        why: String,
+    },
     /// It waits for a person.
     Paused {
         /// Why.
@@ -196,6 +206,9 @@ pub struct Decision {
     /// The version that comes in as a canary, while both can serve: from its first step on it is shown to whom its audience
     /// says. Beside its share: a canary that requests have to match has no share by chance.
     pub canary: Option<RevisionId>,
+    /// The old and the new version, which are asked synthetic requests now, both as often; empty: none are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub synthetic: Vec<RevisionId>,
     /// The `before` command of this revision is to be run; asked again and again until it has ended.
     pub prepare: Option<RevisionId>,
     /// What happened now; empty when nothing did.

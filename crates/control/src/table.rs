@@ -6,8 +6,9 @@ use crate::rollout::Share;
 use plimsoll_model::{
     ReplicaId, RevisionId, System,
     audience::{Audience, Canary},
-    rollout::Strategy,
+    rollout::{Analysis, Strategy},
     route::{Backend, Endpoint, Host, Path},
+    synthetic::Asking,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -86,6 +87,8 @@ pub struct Split {
     pub shares: Vec<Share>,
     /// The version that is shown to the canary's audience.
     pub canary: Option<RevisionId>,
+    /// The two versions that are asked synthetic requests; empty: none are.
+    pub synthetic: Vec<RevisionId>,
 }
 
 /// Every service that takes requests, with the replicas that run; `splits` by service, as its release decided.
@@ -108,6 +111,7 @@ pub fn backends(
                 sticky: service.sticky.clone(),
                 resilience: service.resilience.clone(),
                 canary: split.and_then(|split| canary(&service.rollout.strategy, split)),
+                synthetic: split.and_then(|split| synthetic(service.rollout.analysis.as_ref()?, split)),
             };
             (name.clone(), backend)
         })
@@ -120,6 +124,11 @@ fn canary(strategy: &Strategy, split: &Split) -> Option<Canary> {
     let revision = split.canary.clone().filter(|_| *audience != Audience::default())?;
     let share = split.shares.iter().find(|one| one.revision == revision)?.share;
     Some(Canary { revision, share, audience: audience.clone() })
+}
+
+fn synthetic(analysis: &Analysis, split: &Split) -> Option<Asking> {
+    let versions: [RevisionId; 2] = split.synthetic.clone().try_into().ok()?;
+    Some(Asking { versions, traffic: analysis.synthetic.clone()? })
 }
 
 fn endpoint(replica: &Replica, weights: &BTreeMap<RevisionId, u16>) -> Endpoint {
@@ -183,7 +192,7 @@ mod tests {
         let split = |canary: Option<&str>| {
             let share = |name: &str, share| Share { revision: RevisionId(name.into()), share };
             let shares = vec![share("old", Ratio::percent(90)), share("new", Ratio::percent(10))];
-            Split { shares, canary: canary.map(|name| RevisionId(name.into())) }
+            Split { shares, canary: canary.map(|name| RevisionId(name.into())), ..Split::default() }
         };
         let strategy = |mirror| {
             let audience = Audience { mirror, ..Audience::default() };

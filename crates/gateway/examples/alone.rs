@@ -81,6 +81,7 @@ fn table(backends: &[String]) -> RouteTable {
         sticky: None,
         resilience: Resilience::default(),
         canary: None,
+        synthetic: None,
     };
     let paths = ["/", "/api", "/static"].map(|prefix| Path { prefix: prefix.into(), service: "web".into() });
     RouteTable {

@@ -42,6 +42,11 @@ pub(crate) fn fold(shared: &Shared) -> Figures {
             replica.errors += shard.errors.load(Relaxed);
             replica.copies += shard.copies.load(Relaxed);
             shard.latency.add_to(&mut replica.latency);
+            if let Some(own) = shard.synthetic.get() {
+                replica.synthetic.requests += own.requests.load(Relaxed);
+                replica.synthetic.errors += own.errors.load(Relaxed);
+                own.latency.add_to(&mut replica.synthetic.latency);
+            }
         }
         figures.replicas.insert(id.to_string(), replica);
     }

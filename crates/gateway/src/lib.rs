@@ -39,6 +39,7 @@ mod readiness;
 mod relay;
 mod settings;
 mod shared;
+mod synthetic;
 mod table;
 mod tls;
 mod trace;

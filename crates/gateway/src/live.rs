@@ -9,7 +9,7 @@ use plimsoll_wire::gateway::BUCKETS_US;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
 };
@@ -50,8 +50,18 @@ pub(crate) struct ProcessLive {
 pub(crate) struct ReplicaShard {
     pub(crate) requests: AtomicU64,
     pub(crate) errors: AtomicU64,
-    /// Those of the requests that were copies.
+    /// Those of the requests that nobody waited for.
     pub(crate) copies: AtomicU64,
+    pub(crate) latency: Histogram,
+    /// What was synthetic of all these; made when the first one ends.
+    pub(crate) synthetic: OnceLock<Box<SyntheticShard>>,
+}
+
+/// One worker's counts of synthetic requests to one replica.
+#[derive(Debug, Default)]
+pub(crate) struct SyntheticShard {
+    pub(crate) requests: AtomicU64,
+    pub(crate) errors: AtomicU64,
     pub(crate) latency: Histogram,
 }
 
@@ -114,6 +124,10 @@ pub(crate) struct ServiceLive {
     pub(crate) copies: AtomicU32,
     /// … and those that were not sent because too many were.
     pub(crate) copies_dropped: AtomicU64,
+    /// Synthetic requests that are under way …
+    pub(crate) synthetic: AtomicU32,
+    /// … and whether somebody makes them.
+    pub(crate) is_asked: AtomicBool,
     /// Requests of each worker.
     pub(crate) requests: Box<[Padded]>,
 }
@@ -132,6 +146,8 @@ impl ServiceLive {
             retries_left: AtomicU64::new(budget::start(&Resilience::default())),
             copies: AtomicU32::new(0),
             copies_dropped: AtomicU64::new(0),
+            synthetic: AtomicU32::new(0),
+            is_asked: AtomicBool::new(false),
             requests: (0..workers).map(|_| Padded::default()).collect(),
         }
     }

@@ -61,28 +61,43 @@ impl Drop for Place {
     }
 }
 
+/// How a request that nobody waits for has ended.
+pub(crate) struct Ended {
+    /// With 5xx, or without an answer.
+    pub(crate) failed: bool,
+    /// After so many microseconds, if it was answered.
+    pub(crate) micros: Option<u64>,
+}
+
 /// Carries a copy to a replica of the canary and reads its answer to the end.
 async fn carry(backend: Arc<Backend>, mut outgoing: Outgoing, worker: usize, place: Place) {
     let Some(chosen) = choose_for_copy(&backend) else { return };
-    let endpoint = &backend.endpoints[chosen];
+    ask(&backend, &mut outgoing, chosen, worker).await;
+    drop(place);
+}
+
+/// Asks a replica what nobody waits for, and counts it there; `None`: the gateway has no descriptor for it, and nothing is
+/// known of the replica.
+pub(crate) async fn ask(backend: &Backend, outgoing: &mut Outgoing, chosen: usize, worker: usize) -> Option<Ended> {
     let longest = backend.limits.response.as_duration();
     let patience = Patience { deadline: Instant::now() + longest, answer: longest };
     let began = std::time::Instant::now();
-    let answered = time::timeout(longest, exchange(&backend, &mut outgoing, chosen, patience)).await;
-    let shard = &endpoint.live.shards[worker];
-    let failed = match answered {
+    let ended = match time::timeout(longest, exchange(backend, outgoing, chosen, patience)).await {
         Ok(Ok(status)) => {
-            shard.latency.count(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
-            status >= 500
+            let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            Ended { failed: status >= 500, micros: Some(micros) }
         }
-        // The gateway has no descriptor for it: nothing is known of the canary.
-        Ok(Err(Failure::Exhausted)) => return,
-        Ok(Err(_)) | Err(_) => true,
+        Ok(Err(Failure::Exhausted)) => return None,
+        Ok(Err(_)) | Err(_) => Ended { failed: true, micros: None },
     };
+    let shard = &backend.endpoints[chosen].live.shards[worker];
+    if let Some(micros) = ended.micros {
+        shard.latency.count(micros);
+    }
     bump(&shard.requests, 1);
     bump(&shard.copies, 1);
-    bump(&shard.errors, u64::from(failed));
-    drop(place);
+    bump(&shard.errors, u64::from(ended.failed));
+    Some(ended)
 }
 
 /// The status of the answer, once all of it came.

@@ -6,6 +6,7 @@ mod lookup;
 pub(crate) use compile::compile;
 
 use crate::live::{ProcessLive, ReplicaLive, RouteLive, ServiceLive};
+use http::{HeaderMap, Uri};
 use plimsoll_control::route::Replica;
 use plimsoll_model::{
     audience,
@@ -15,6 +16,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 /// One edition, compiled.
@@ -68,6 +70,19 @@ pub(crate) struct Backend {
     pub(crate) resilience: Resilience,
     /// The canary among the endpoints, where others than by its share see it.
     pub(crate) canary: Option<Canary>,
+    /// What two versions among the endpoints are asked beside what users ask.
+    pub(crate) synthetic: Option<Synthetic>,
+}
+
+/// Synthetic requests that are to be made.
+#[derive(Debug)]
+pub(crate) struct Synthetic {
+    /// The places of each version's endpoints; those that are drained are left out.
+    pub(crate) places: [Vec<usize>; 2],
+    /// From one to the next, of each version.
+    pub(crate) every: Duration,
+    /// What is asked, in turn; not empty.
+    pub(crate) requests: Vec<(Uri, HeaderMap)>,
 }
 
 /// A canary.

@@ -7,7 +7,7 @@
 
 mod accept;
 
-use crate::{connection, entrance, http1, shared::Shared, upstream};
+use crate::{connection, entrance, http1, shared::Shared, synthetic, upstream};
 use std::{
     collections::BTreeMap,
     io,
@@ -182,6 +182,9 @@ impl Worker {
         connection::sweep(&self.shared.settings);
         upstream::pool::sweep(self.shared.settings.upstream_idle_ms);
         http1::sweep(self.shared.settings.upstream_idle_ms);
+        if self.number == 0 && !self.stopped_accepting {
+            synthetic::begin(self.number, &self.shared);
+        }
         self.shared.log.flush(self.shared.instant(std::time::Instant::now()).0);
     }
 

@@ -16,6 +16,7 @@ pub mod route;
 pub mod service;
 pub mod simulation;
 pub mod store;
+pub mod synthetic;
 pub mod system;
 
 pub use event::Event;

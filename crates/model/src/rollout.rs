@@ -1,6 +1,6 @@
 //! How a new version of a service comes in.
 
-use crate::{Amount, Millis, Ratio, audience::Audience};
+use crate::{Amount, Millis, Ratio, audience::Audience, synthetic::Synthetic};
 use serde::{Deserialize, Serialize};
 
 /// Strategy, and the analysis that judges the new version.
@@ -88,6 +88,9 @@ pub struct Analysis {
     pub latency_p95_max: Option<Millis>,
     /// What to do when there is too little traffic to tell. Default: pause.
     pub inconclusive: Inconclusive,
+    /// What both versions are asked where users ask too little for a verdict; `None`: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub synthetic: Option<Synthetic>,
 }
 
 /// What to do when an analysis can't tell.

@@ -3,7 +3,7 @@
 //! The engine makes it, the keeper keeps its last edition (as JSON in a memfd named [`ROUTES`]), every gateway takes it
 //! from there, so that a gateway can start and serve with no engine alive.
 
-use crate::{EdgeId, Millis, ReplicaId, RevisionId, audience::Canary};
+use crate::{EdgeId, Millis, ReplicaId, RevisionId, audience::Canary, synthetic::Asking};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -137,6 +137,9 @@ pub struct Backend {
     /// The canary among the replicas, where others than by its share see it.
     #[serde(default)]
     pub canary: Option<Canary>,
+    /// What two versions among the replicas are asked beside what users ask; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synthetic: Option<Asking>,
 }
 
 /// The protocol towards replicas.

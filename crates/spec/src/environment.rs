@@ -130,6 +130,7 @@ fn checked_as(
             notes.extend(serve_the_only_one(&mut system));
         }
         notes.extend(crate::canary::notes(&system));
+        notes.extend(crate::synthetic::notes(&system));
         system.environment = environment.map(|entry| entry.key.clone());
         let references = std::mem::take(&mut reading.references);
         reading.check_references(&system, &references);

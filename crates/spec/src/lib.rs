@@ -47,6 +47,7 @@ mod simulation;
 pub mod source;
 mod store;
 mod suggest;
+mod synthetic;
 mod system;
 mod traffic;
 mod traps;

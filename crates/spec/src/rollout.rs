@@ -8,6 +8,7 @@ use crate::{
         Foreign::{Called, Later},
         Section, Shape, key,
     },
+    synthetic::SYNTHETIC,
 };
 use plimsoll_model::{
     Amount, Millis, Ratio,
@@ -79,8 +80,12 @@ static ANALYSIS: Section = Section {
         key("errorRate", Shape::Map(&MOST_SHARE), "Share of failed requests."),
         key("latencyP95", Shape::Map(&MOST_TIME), "95th percentile of latency."),
         key("inconclusive", Shape::Word(&["pause", "rollback", "promote"]), "With too little traffic. Default pause."),
+        key("synthetic", Shape::Map(&SYNTHETIC), "What both versions are asked where users ask too little."),
     ],
-    foreign: &[],
+    foreign: &[
+        ("loadTest", Called("write `synthetic: { requestsPerSecond: 20, paths: [/] }`")),
+        ("webhooks", Called("load for the judgement is built in: write `synthetic: { requestsPerSecond: 20 }`")),
+    ],
 };
 
 static MOST_SHARE: Section = Section { name: "a bound", keys: &[key("max", Shape::Percent, "At most.")], foreign: &[] };
@@ -110,6 +115,7 @@ impl Reading<'_, '_> {
             self.before(&fields, &mut rollout);
             self.check_audience(service, (&rollout.strategy, rollout.analysis.is_some()));
             self.check_contract(&fields, &rollout);
+            self.check_synthetic(&fields, service, &rollout);
         }
         if let Some(strategy) = strategy {
             rollout.strategy = strategy;
@@ -217,6 +223,7 @@ impl Reading<'_, '_> {
             error_rate_max: error_rate.and_then(|bound| bound.get("max").and_then(|node| self.percent(node))),
             latency_p95_max: latency.and_then(|bound| bound.get("max").and_then(|node| self.some_duration(node))),
             inconclusive: fields.get("inconclusive").and_then(|node| self.word(node, &words)).unwrap_or_default(),
+            synthetic: fields.get("synthetic").and_then(|node| self.synthetic(node, &fields.path("synthetic"))),
         })
     }
 }

@@ -84,8 +84,11 @@ pub struct ReplicaFigures {
     pub in_flight: u64,
     /// Requests that it got, copies included.
     pub requests: u64,
-    /// Those of them that were copies of what another version was asked, and have ended.
+    /// Those of them that nobody waited for, and that have ended: copies of what another version was asked, and synthetic
+    /// requests.
     pub copies: u64,
+    /// What was synthetic of all this: made while a release is judged, and by nobody.
+    pub synthetic: SyntheticFigures,
     /// Answers 5xx, and requests that it did not answer (refused, reset, timed out).
     pub errors: u64,
     /// Time until the head of its answers, exponentially weighted, in microseconds.
@@ -104,6 +107,18 @@ impl ReplicaFigures {
     pub const fn asked(&self) -> u64 {
         self.requests.saturating_sub(self.copies)
     }
+}
+
+/// What one replica did with synthetic requests; all of it is counted among its figures too.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SyntheticFigures {
+    /// Requests that have ended.
+    pub requests: u64,
+    /// Answers 5xx of them, and those that were not answered.
+    pub errors: u64,
+    /// Counts of answers as in [`ReplicaFigures::latency`]; empty if there were none.
+    pub latency: Vec<u64>,
 }
 
 /// What one route did.

@@ -40,6 +40,7 @@ mod starting;
 mod store_failovers;
 mod stores;
 mod sweep;
+mod synthetic;
 mod traffic;
 mod upgrading;
 mod watching;

@@ -17,6 +17,9 @@ pub(super) fn answer(decision: &Decision) -> Answer {
     let mut acts: Vec<String> = decision.events.iter().map(event).collect();
     acts.extend(decision.sets.iter().map(|set| format!("{} of {}", set.replicas, set.revision)));
     acts.extend(decision.shares.iter().map(|one| format!("{} of the traffic to {}", one.share, one.revision)));
+    if !decision.synthetic.is_empty() {
+        acts.push("synthetic requests to both versions".into());
+    }
     Answer { act: acts.join(", "), why: decision.reason.clone() }
 }
 
@@ -26,6 +29,7 @@ fn event(event: &Event) -> String {
         Event::Prepared { revision } => format!("go on with {} after its command", revision),
         Event::Reached { whom: Some(whom), .. } => format!("give it {whom}"),
         Event::Reached { share, .. } => format!("give it {share} of the traffic"),
+        Event::Asked { per_second, why } => format!("ask each version {per_second} requests a second ({why})"),
         Event::Paused { why } => format!("pause ({why})"),
         Event::Resumed { by } => format!("go on ({by})"),
         Event::Promoted { revision } => format!("promote {}", revision),
@@ -47,7 +51,10 @@ pub(super) fn account(asked: &Rollout) -> Account {
     steps.push(format!("before: {:?}, wanted revision {}", memory.stage, seen.wanted));
     for span in &seen.spans {
         for (revision, counts) in span {
-            steps.push(format!("{revision} gave {} answers, {} of them failed", counts.requests, counts.errors));
+            let made = counts.synthetic.requests;
+            let made = if made > 0 { format!(" ({made} to synthetic requests)") } else { String::new() };
+            let (requests, errors) = (counts.requests, counts.errors);
+            steps.push(format!("{revision} gave {requests} answers{made}, {errors} of them failed"));
         }
     }
     if let Some(analysis) = &policy.rollout.analysis {
@@ -87,11 +94,17 @@ fn otherwise(asked: &Rollout, given: &Answer) -> Vec<String> {
             counts.errors = 0;
         }
     });
+    let unaided = vary(&|other| {
+        if let Some(analysis) = &mut other.policy.rollout.analysis {
+            analysis.synthetic = None;
+        }
+    });
     let later = vary(&|other| other.seen.at = other.seen.at.after(Millis::from_secs(3600)));
     let lines = [
         line(given, "without failed answers in these spans", &spotless),
         line(given, "without analysis", &unlimited),
         line(given, "with inconclusive: promote", &promoting),
+        line(given, "without `synthetic`", &unaided),
         line(given, "an hour later, with nothing new seen", &later),
     ];
     lines.into_iter().flatten().collect()

@@ -11,7 +11,7 @@
 //! Invariant: a window in which the new version's replicas have been busier than the old one's says nothing of slower.
 //! Invariant: if each window is as likely slower as faster, evidence grows above 1/α with a chance of at most α.
 
-use super::{Sample, evidence::Evidence, latency, latency::Latencies};
+use super::{Counts, Sample, evidence::Evidence, latency, latency::Latencies};
 use plimsoll_model::{Instant, Millis};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,14 @@ pub(super) struct Window {
     new: Latencies,
     /// Answers of the old one.
     old: Latencies,
+    /// They are answers to synthetic requests.
+    #[serde(default)]
+    synthetic: bool,
+}
+
+/// Those of its latencies that are compared.
+fn compared(counts: &Counts, synthetic: bool) -> &Latencies {
+    if synthetic { &counts.synthetic.latencies } else { &counts.latencies }
 }
 
 /// What a window that is over has seen.
@@ -50,18 +58,23 @@ pub(super) struct Closed {
 impl Window {
     /// Takes in a span, of which `whole` is the sum since the step began; gives the window if it is over.
     pub(super) fn take(&mut self, sample: &Sample, whole: &Sample) -> Option<Closed> {
-        self.new.merge(&sample.new.latencies);
-        self.old.merge(&sample.old.latencies);
+        // From the first synthetic requests of a step on, only their answers are compared: both versions are asked the same.
+        let synthetic = whole.is_synthetic();
+        if synthetic && !self.synthetic {
+            *self = Self { synthetic, ..Self::default() };
+        }
+        self.new.merge(compared(&sample.new, synthetic));
+        self.old.merge(compared(&sample.old, synthetic));
         let since = *self.since.get_or_insert(sample.at);
         // Where the old version has gone the new one still has a limit to keep.
         let alone = whole.is_alone();
-        let usual = if alone { &whole.new.latencies } else { &whole.old.latencies };
+        let usual = compared(if alone { &whole.new } else { &whole.old }, synthetic);
         let usual_ms = usual.percentile(95).map_or(0, |us| us.saturating_mul(TIMES_P95) / 1000);
         let lasts = Millis(usual_ms.clamp(SHORTEST.0, LONGEST.0));
         let answers = |one: &Latencies| one.count() >= ANSWERS_MIN;
         let over = sample.at >= since.after(lasts) && answers(&self.new) && (alone || answers(&self.old));
         over.then(|| {
-            let window = std::mem::replace(self, Self { since: Some(sample.at), ..Self::default() });
+            let window = std::mem::replace(self, Self { since: Some(sample.at), synthetic, ..Self::default() });
             Closed { new: window.new, old: window.old }
         })
     }
@@ -98,17 +111,28 @@ fn say(evidence: &mut Evidence, is: bool) {
     evidence.take(0.5, SAYS, (u64::from(is), u64::from(!is)));
 }
 
-/// Whether each replica of the new version has more to do than one of the old one, so that it may be slower for that.
+/// Whether each replica of the new version has more to do than one of the old one, so that it may be slower for that. What
+/// users ask is spread over all replicas of a version, what is synthetic over as many of each.
 pub(super) fn is_busier(whole: &Sample) -> bool {
     let Sample { new, old, serving, .. } = whole;
-    let load = |requests: u64, others: u64| u128::from(requests) * u128::from(others);
-    serving.0 > 0 && load(new.requests, serving.1) * 100 > load(old.requests, serving.0) * u128::from(BUSIER_MOST)
+    let [mine, theirs] = [serving.0, serving.1].map(u128::from);
+    let asked = mine.min(theirs);
+    // For each replica, times the number of both and of those that are asked: nothing is divided.
+    let load = |counts: &Counts, others: u128| {
+        let synthetic = u128::from(counts.synthetic.requests);
+        let users = u128::from(counts.of_users().0);
+        if asked == 0 {
+            u128::from(counts.requests) * others
+        } else {
+            users * others * asked + synthetic * mine * theirs
+        }
+    };
+    mine > 0 && load(new, theirs) * 100 > load(old, mine) * u128::from(BUSIER_MOST)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::Counts;
 
     fn counts(ms: u64, requests: u64) -> Counts {
         let mut counts = Counts { requests, ..Counts::default() };
@@ -145,6 +169,19 @@ mod tests {
     fn a_version_with_fewer_replicas_for_the_same_traffic_is_not_compared() {
         assert!((after(60, (20, 10), (1, 2)) - 1.0).abs() < f64::EPSILON);
         assert!(after(60, (20, 10), (2, 1)) > 1000.0, "with more of them it should be faster");
+    }
+
+    #[test]
+    fn what_is_synthetic_makes_no_replica_busier_than_another() {
+        let made = |users: u64, synthetic: u64| {
+            let synthetic = crate::analysis::Synthetic { requests: synthetic, ..Default::default() };
+            Counts { requests: users + synthetic.requests, synthetic, ..Counts::default() }
+        };
+        let busier = |new, old| is_busier(&Sample { new, old, serving: (1, 3), ..Sample::default() });
+        assert!(!busier(made(0, 50), made(0, 50)), "one of three is asked as much as the one");
+        assert!(!busier(made(10, 50), made(30, 50)));
+        assert!(busier(made(20, 50), made(30, 50)), "users ask it twice as much");
+        assert!(busier(made(50, 0), made(50, 0)));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! From one stage of a release to the next.
 
 use super::layout::{available, share_of};
-use super::{Decision, Event, Memory, Paused, Policy, Progress, Quarantined, Seen, Stage, Wish, audience};
+use super::{Decision, Event, Memory, Paused, Policy, Progress, Quarantined, Seen, Stage, Wish, audience, soak::soak};
 use crate::analysis::{self, Sample, Verdict};
 use crate::reconcile::Phase;
-use plimsoll_model::rollout::{Inconclusive, Strategy};
+use plimsoll_model::rollout::Strategy;
 use plimsoll_model::{Instant, Millis, RevisionId};
 
 /// Does what people ask for.
@@ -72,6 +72,7 @@ pub(super) fn aim(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &
     memory.previous = None;
     memory.paused = None;
     memory.analysis = analysis::Memory::default();
+    memory.synthetic = None;
     memory.progress = Progress::begin(seen.at);
     memory.at_once = seen.at_once;
     memory.contracted = false;
@@ -145,7 +146,7 @@ fn refuse(memory: &mut Memory, at: Instant, why: &str, decision: &mut Decision) 
 
 /// Sends the new version back, unless its `before` command has taken away what the old one needs: then a person decides.
 /// Whether anything changed.
-fn send_back_unless_bound(memory: &mut Memory, at: Instant, why: &str, decision: &mut Decision) -> bool {
+pub(super) fn send_back_unless_bound(memory: &mut Memory, at: Instant, why: &str, decision: &mut Decision) -> bool {
     if !memory.contracted {
         send_back(memory, at, why, decision);
         return true;
@@ -236,13 +237,13 @@ fn go(
         Stage::Preparing { done } => prepare(policy, memory, seen, (done, target, decision)),
         Stage::Raising if there >= policy.replicas => {
             memory.stage = Stage::Switched { since: at };
-            memory.analysis.turn();
+            turn(memory);
             decision.events.push(Event::Reached { share: plimsoll_model::Ratio::ONE, whom: None });
             true
         }
         Stage::Switched { since } => {
             let keep = if let Strategy::BlueGreen { keep } = policy.rollout.strategy { keep } else { Millis(0) };
-            soak(policy, memory, (at, since.after(keep)), decision)
+            soak(policy, memory, (at, since, since.after(keep)), decision)
         }
         Stage::Canary { step, since: None } => {
             let share = share_of(policy, step);
@@ -253,7 +254,7 @@ fn go(
             let begins = there >= policy.canary(share);
             if begins {
                 memory.stage = Stage::Canary { step, since: Some(at) };
-                memory.analysis.turn();
+                turn(memory);
                 decision.events.push(Event::Reached { share, whom: audience::whom(policy) });
             }
             begins
@@ -261,7 +262,7 @@ fn go(
         Stage::Canary { since: Some(since), .. } => {
             let interval =
                 if let Strategy::Canary { interval, .. } = policy.rollout.strategy { interval } else { Millis(0) };
-            soak(policy, memory, (at, since.after(interval)), decision)
+            soak(policy, memory, (at, since, since.after(interval)), decision)
         }
         Stage::Finishing if there >= policy.replicas => {
             promote(memory, Some((policy.bake(), at)), decision);
@@ -271,7 +272,13 @@ fn go(
     }
 }
 
-fn at_soak(stage: Stage) -> bool {
+/// A new step: its own requests decide.
+fn turn(memory: &mut Memory) {
+    memory.analysis.turn();
+    memory.synthetic = None;
+}
+
+pub(super) fn at_soak(stage: Stage) -> bool {
     matches!(stage, Stage::Switched { .. } | Stage::Canary { since: Some(_), .. })
 }
 
@@ -286,34 +293,6 @@ fn lacks(policy: &Policy, memory: &Memory, there: u32) -> bool {
 
 fn is_past_last(policy: &Policy, step: usize) -> bool {
     if let Strategy::Canary { steps, .. } = &policy.rollout.strategy { step >= steps.len() } else { true }
-}
-
-/// At the end of a soak: on, back, or wait for a person.
-fn soak(policy: &Policy, memory: &mut Memory, (at, until): (Instant, Instant), decision: &mut Decision) -> bool {
-    if at < until {
-        wake(decision, until);
-        return false;
-    }
-    if let Some(Verdict::Inconclusive(missing)) = decision.verdict.clone() {
-        let wish = policy.rollout.analysis.as_ref().map(|analysis| analysis.inconclusive).unwrap_or_default();
-        match wish {
-            Inconclusive::Promote => {}
-            Inconclusive::Rollback => {
-                return send_back_unless_bound(memory, at, &format!("inconclusive: {missing}"), decision);
-            }
-            Inconclusive::Pause => {
-                let why = format!("inconclusive: {missing}");
-                decision.events.push(Event::Paused { why: why.clone() });
-                memory.paused = Some(Paused { by: String::new(), why });
-                return true;
-            }
-        }
-    }
-    match memory.stage {
-        Stage::Canary { step, .. } => memory.stage = Stage::Canary { step: step + 1, since: None },
-        _ => promote(memory, Some((policy.bake(), at)), decision),
-    }
-    true
 }
 
 /// Whether it goes forward; a version that never came up beside the old one is sent back.
@@ -343,7 +322,7 @@ fn watch(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &mut Decis
 }
 
 /// The new version is the one; with a time to bake it is on probation first.
-fn promote(memory: &mut Memory, bake: Option<(Millis, Instant)>, decision: &mut Decision) {
+pub(super) fn promote(memory: &mut Memory, bake: Option<(Millis, Instant)>, decision: &mut Decision) {
     let probation = bake.filter(|(bake, _)| bake.0 > 0 && !memory.at_once);
     if let Some(target) = memory.target.take() {
         memory.remember(&target);
@@ -391,8 +370,9 @@ fn end(memory: &mut Memory) {
     memory.stage = Stage::Settled;
     memory.paused = None;
     memory.analysis = analysis::Memory::default();
+    memory.synthetic = None;
 }
 
-fn wake(decision: &mut Decision, at: Instant) {
+pub(super) fn wake(decision: &mut Decision, at: Instant) {
     decision.again_at = Some(decision.again_at.map_or(at, |other| other.min(at)));
 }

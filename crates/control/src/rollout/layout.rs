@@ -1,6 +1,6 @@
 //! The sets and the shares of the present stage.
 
-use super::{Decision, Memory, Policy, Seen, Share, Stage, audience};
+use super::{Decision, Memory, Policy, Seen, Share, Stage, audience, synthetic};
 use crate::reconcile::rolling::{self, Sets};
 use crate::reconcile::{SetWanted, recreate};
 use plimsoll_model::rollout::Strategy;
@@ -37,6 +37,7 @@ pub(super) fn lay(policy: &Policy, memory: &mut Memory, seen: &Seen, decision: &
     decision.sets.clone_from(&memory.sets.sets);
     decision.shares = shares(policy, memory, seen);
     decision.canary = audience::shown(policy, memory, seen);
+    decision.synthetic = synthetic::asked(policy, memory, seen);
     decision.complete = memory.target.is_none() && memory.stable.as_ref() == Some(&seen.wanted) && memory.sets.complete;
     decision.again_at = memory.sets.again_at;
 }
@@ -47,6 +48,7 @@ fn wait(policy: &Policy, memory: &mut Memory, decision: &mut Decision) {
     decision.sets.clear();
     decision.shares.clear();
     decision.canary = None;
+    decision.synthetic.clear();
 }
 
 fn holds(policy: &Policy, memory: &Memory) -> bool {
@@ -141,6 +143,9 @@ pub(super) fn reason(policy: &Policy, memory: &Memory, seen: &Seen) -> String {
         Stage::Finishing => format!("{sets}; every step is passed, the rest of the new ones come up"),
         Stage::Baking { .. } => format!("{sets}; promoted, on probation"),
     };
+    if !synthetic::asked(policy, memory, seen).is_empty() {
+        reason.push_str("; users ask too little for a verdict, so both are asked synthetic requests");
+    }
     if let Some(paused) = &memory.paused {
         let by = if paused.by.is_empty() { "the analysis" } else { &paused.by };
         reason = format!("paused by {by} ({}); {reason}", paused.why);

@@ -41,6 +41,9 @@ pub struct Memory {
     /// A `before` command has taken away what the version before needs.
     #[serde(default)]
     pub contracted: bool,
+    /// Since when both versions are asked synthetic requests in this step; None: users ask enough, or nothing is said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synthetic: Option<Instant>,
 }
 
 /// So many promoted revisions can be gone back to.
@@ -62,6 +65,7 @@ impl Default for Memory {
             past: Vec::new(),
             at_once: false,
             contracted: false,
+            synthetic: None,
         }
     }
 }
@@ -100,6 +104,7 @@ impl Memory {
             && (&self.stable, &self.target, &self.previous) == (&other.stable, &other.target, &other.previous)
             && (&self.paused, &self.sets) == (&other.paused, &other.sets)
             && (&self.quarantine, &self.past) == (&other.quarantine, &other.past)
+            && self.synthetic == other.synthetic
     }
 
     /// Remembers that a revision was promoted.

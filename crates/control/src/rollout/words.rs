@@ -11,6 +11,7 @@ impl Event {
             Self::Began { .. } => "ReleaseBegan",
             Self::Prepared { .. } => "ReleasePrepared",
             Self::Reached { .. } => "ReleaseReached",
+            Self::Asked { .. } => "SyntheticRequests",
             Self::Paused { .. } => "ReleasePaused",
             Self::Resumed { .. } => "ReleaseResumed",
             Self::Promoted { .. } => "Promoted",
@@ -30,6 +31,9 @@ impl Event {
             Self::Prepared { revision } => format!("the `before` command of {revision} has ended well"),
             Self::Reached { whom: Some(whom), .. } => format!("the new version has {whom}"),
             Self::Reached { share, .. } => format!("the new version has {share} of the traffic"),
+            Self::Asked { per_second, why } => {
+                format!("each version is asked {per_second} synthetic requests a second, since {why}")
+            }
             Self::Paused { why } => format!("it waits for a person: {why}"),
             Self::Resumed { by } => format!("{by} lets it go on"),
             Self::Promoted { revision } => format!("{revision} is the version now"),

@@ -16,6 +16,9 @@ use plimsoll_model::{Ratio, audience::Canary};
 /// Copies of requests that a gateway has in flight to one canary, at most: a slow canary gets fewer, and nobody waits.
 pub const COPIES_MAX: u32 = 32;
 
+/// Synthetic requests that a gateway has in flight to the versions of one service, at most.
+pub const SYNTHETIC_MAX: u32 = 64;
+
 /// What a request says of where it belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Asked {
@@ -88,6 +91,13 @@ pub fn copy(canary: &Canary, in_flight: u32, draw: u64) -> Copy {
         () if in_flight >= COPIES_MAX => Copy::Drop,
         () => Copy::Send,
     }
+}
+
+/// Whether the next two synthetic requests, one to each version, are made while so many are under way from one gateway: a
+/// version that is slow is not buried under them.
+#[must_use]
+pub fn makes_synthetic(in_flight: u32) -> bool {
+    in_flight.saturating_add(2) <= SYNTHETIC_MAX
 }
 
 /// Whether something with that chance happens at this draw; at a draw where it happens, it happens with every greater chance.

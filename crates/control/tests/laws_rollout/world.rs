@@ -1,6 +1,6 @@
 //! A small world that does what a release decides, 100 ms at a time, and checks every decision.
 
-use plimsoll_control::analysis::Counts;
+use plimsoll_control::analysis::{Counts, Synthetic};
 use plimsoll_control::reconcile::{Phase, ReplicaSeen, SetWanted};
 use plimsoll_control::rollout::{Command, Decision, Event, Memory, Policy, Prepared, Seen, Wish, decide};
 use plimsoll_model::rollout::{Analysis, Inconclusive, Rollout, Strategy as How};
@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) natures: BTreeMap<RevisionId, Nature>,
     /// Requests in each 100 ms.
     pub(super) traffic: u64,
+    /// How many of 100 synthetic requests fail on every version; None: those that are wanted are not made.
+    pub(super) synthetic_errors: Option<u64>,
     pub(super) commands: Vec<Command>,
     /// What replicas that were stopped still answered, by revision.
     pub(super) leftover: BTreeMap<RevisionId, u64>,
@@ -58,6 +60,7 @@ impl World {
             serial: 0,
             natures: BTreeMap::new(),
             traffic: 100,
+            synthetic_errors: Some(0),
             commands: vec![],
             leftover: BTreeMap::new(),
             events: vec![],
@@ -154,6 +157,20 @@ impl World {
             counts.latencies.add(20_000, requests);
             answers.insert(set.revision.clone(), counts);
         }
+        for revision in self.last.synthetic.iter().filter(|_| self.synthetic_errors.is_some()) {
+            let rate = self.policy.rollout.analysis.as_ref().unwrap().synthetic.as_ref().unwrap().requests_per_second;
+            let requests = u64::from(rate) / 10;
+            let percent = self.nature(revision).errors.max(self.synthetic_errors.unwrap_or(0));
+            let before = self.at.0 / 100_000 % 1_000_000 * requests;
+            let errors = (before + requests) * percent / 100 - before * percent / 100;
+            let mut made = Synthetic { requests, errors, ..Synthetic::default() };
+            made.latencies.add(20_000, requests);
+            let counts: &mut Counts = answers.entry(revision.clone()).or_default();
+            counts.requests += requests;
+            counts.errors += errors;
+            counts.latencies.merge(&made.latencies);
+            counts.synthetic = made;
+        }
         answers
     }
 
@@ -201,6 +218,13 @@ impl World {
             let somebody = decision.shares.iter().any(|other| ready(&other.revision) > 0);
             assert!(share.share.0 == 0 || ready(&share.revision) > 0 || !somebody, "a share for nobody: {decision:?}");
         }
+        if !decision.synthetic.is_empty() {
+            assert!(self.policy.rollout.analysis.as_ref().is_some_and(|one| one.synthetic.is_some()), "{decision:?}");
+            let both = [self.memory.stable.clone().unwrap(), self.memory.target.clone().unwrap()];
+            assert_eq!(decision.synthetic, both, "both versions or none");
+            assert!(both.iter().all(|revision| ready(revision) > 0), "nobody is there: {decision:?}");
+            assert!(self.memory.paused.is_none(), "a person holds it");
+        }
         // Written down, read back and asked again with nothing new seen, it says the same and tells nothing.
         let text = serde_json::to_string(&self.memory).unwrap();
         let mut memory: Memory = serde_json::from_str(&text).unwrap();
@@ -208,6 +232,7 @@ impl World {
         let quiet = Seen { spans: vec![], commands: vec![], prepared: None, ..seen.clone() };
         let again = decide(&self.policy, &mut memory, &quiet);
         assert_eq!((&again.sets, &again.shares), (&decision.sets, &decision.shares));
+        assert_eq!(again.synthetic, decision.synthetic);
         assert!(again.events.is_empty(), "told twice: {:?}", again.events);
         assert_eq!(memory, self.memory);
     }

@@ -1,7 +1,7 @@
 //! What is held for or against each version of a service that is being released: what gateways saw, and what ended.
 
 use super::{Engine, releasing::Release};
-use plimsoll_control::analysis::Counts;
+use plimsoll_control::analysis::{Counts, latency::Latencies};
 use plimsoll_journal::entry::AcceptedSystem;
 use plimsoll_model::{ReplicaId, RevisionId};
 use plimsoll_wire::gateway::{BUCKETS_US, ReplicaFigures};
@@ -60,10 +60,18 @@ fn add(counts: &mut Counts, now: &ReplicaFigures, then: &ReplicaFigures) {
     // A request can fail long after it came: in the span in which it fails there may be no other.
     counts.requests += now.requests.saturating_sub(then.requests).max(errors);
     counts.errors += errors;
-    for (place, count) in now.latency.iter().enumerate() {
-        let new = count.saturating_sub(then.latency.get(place).copied().unwrap_or(0));
+    add_latencies(&mut counts.latencies, &now.latency, &then.latency);
+    let (own, former) = (&now.synthetic, &then.synthetic);
+    counts.synthetic.requests += own.requests.saturating_sub(former.requests);
+    counts.synthetic.errors += own.errors.saturating_sub(former.errors);
+    add_latencies(&mut counts.synthetic.latencies, &own.latency, &former.latency);
+}
+
+fn add_latencies(latencies: &mut Latencies, now: &[u64], then: &[u64]) {
+    for (place, count) in now.iter().enumerate() {
+        let new = count.saturating_sub(then.get(place).copied().unwrap_or(0));
         if new > 0 {
-            counts.latencies.add(middle(place), new);
+            latencies.add(middle(place), new);
         }
     }
 }

@@ -248,7 +248,11 @@ impl Engine {
     /// Who gets what of the traffic of each service, where a release says so.
     pub(super) fn splits(&self) -> BTreeMap<String, Split> {
         let shared = self.releases.iter().filter(|(_, release)| !release.last.shares.is_empty());
-        let split = |last: &Decision| Split { shares: last.shares.clone(), canary: last.canary.clone() };
+        let split = |last: &Decision| Split {
+            shares: last.shares.clone(),
+            canary: last.canary.clone(),
+            synthetic: last.synthetic.clone(),
+        };
         shared.map(|(name, release)| (name.clone(), split(&release.last))).collect()
     }
 

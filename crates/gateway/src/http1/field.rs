@@ -56,6 +56,7 @@ pub(crate) fn kind(name: &str) -> Kind {
             ("proxy-authenticate", Kind::Hop),
         ],
         19 => &[("proxy-authorization", Kind::Hop)],
+        20 => &[(crate::synthetic::MARK, Kind::Claim)],
         _ => return Kind::Other,
     };
     known.iter().find(|(known, _)| is_same(name, known)).map_or(Kind::Other, |(_, kind)| *kind)
@@ -147,6 +148,7 @@ mod tests {
         assert_eq!(kind("transfer_ENCODING"), Kind::TransferEncoding);
         assert_eq!(kind("X_Forwarded_For"), Kind::Claim);
         assert_eq!(kind("X-Plimsoll-Mirror"), Kind::Claim);
+        assert_eq!(kind("X-Plimsoll-Synthetic"), Kind::Claim);
         assert_eq!((kind("Hosts"), kind("x-kept")), (Kind::Other, Kind::Other));
     }
 

@@ -1,7 +1,7 @@
 //! Makes a table of an edition, with the live figures that outlive it.
 
 use super::{Backend, Canary, Endpoint, Entrance, Route, Table, lookup::Hosts};
-use crate::live::Registry;
+use crate::{live::Registry, synthetic};
 use plimsoll_model::{
     audience,
     route::{self, Entry, RateLimit, RouteTable},
@@ -82,6 +82,7 @@ fn compile_service(name: &str, service: &route::Backend, registry: &mut Registry
         sticky: service.sticky.as_ref().map(|sticky| sticky.cookie.clone()),
         resilience: service.resilience.clone(),
         canary,
+        synthetic: service.synthetic.as_ref().and_then(|asking| synthetic::compile(name, asking, &service.replicas)),
     }
 }
 

@@ -17,6 +17,7 @@ mod routing;
 mod shedding;
 mod slow;
 mod smuggling;
+mod synthetic;
 mod world;
 
 /// Not a test: the process of the gateway (and of replicas) that tests start. See [`world`].

@@ -227,6 +227,7 @@ pub(crate) fn service(name: &str, replicas: &[&Backend]) -> route::Backend {
         // Tests of retries are not about their budget, unless they say so.
         resilience: Resilience { retry_floor: 10_000, ..Resilience::default() },
         canary: None,
+        synthetic: None,
     }
 }
 

@@ -117,7 +117,11 @@ impl World {
         let own = &self.stations[station];
         let replicas: Vec<ReplicaSeen> = own.members.iter().map(|index| self.replica_seen(*index)).collect();
         let Some(service) = &self.plan.stations[station].service else { return u64::MAX };
-        let policy = rollout::Policy::of(&service.rollout, service.probes.readiness.as_ref(), own.replicas);
+        let mut policy = rollout::Policy::of(&service.rollout, service.probes.readiness.as_ref(), own.replicas);
+        // Only users ask here, as the plan imagines them.
+        if let Some(analysis) = &mut policy.rollout.analysis {
+            analysis.synthetic = None;
+        }
         let own = &mut self.stations[station];
         let wanted = own.versions[own.wanted].id.clone();
         // A `before` command is imagined to end well, in no time.
@@ -160,6 +164,7 @@ impl World {
             rollout::Event::DeadlineExceeded => 8,
             rollout::Event::Progressing => 9,
             rollout::Event::Prepared { .. } => 10,
+            rollout::Event::Asked { .. } => 11,
         };
         self.note(Word::Released, station as u32, word);
         self.figures.services[station].releases.push((now, event.clone()));
