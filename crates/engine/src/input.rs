@@ -133,6 +133,8 @@ pub(crate) enum StoreNews {
     },
     /// It was looked at.
     Inspected(plimsoll_stores::Inspection),
+    /// Where it is reached past its pooler. `None`: it has none.
+    DirectUrl(Option<String>),
     /// Where it is reached for reads.
     ReadUrl(String),
     /// This must be on disk before the store's task goes on; answered when it is.

@@ -3,7 +3,8 @@
 //! One task a store. It tells the loop how far it is; what becomes of a member that ended is decided by
 //! `control::restart`.
 
-mod member;
+pub(crate) mod member;
+mod pooler;
 mod replicated;
 mod server;
 mod showing;
@@ -13,7 +14,7 @@ use crate::{
     keeper::Keeper,
     oneshot::Oneshots,
 };
-use member::MemberRun;
+use member::{MemberRun, Part};
 use plimsoll_control::{
     account::Restart,
     failover,
@@ -51,6 +52,8 @@ pub(crate) struct StoreRun {
     pub(crate) clock: crate::clock::Clock,
     /// Former starts of its members: attempt, restarts and memory, by number.
     pub(crate) former: Vec<(u32, u32, restart::Memory)>,
+    /// The same of its pooler.
+    pub(crate) former_pooler: (u32, u32, restart::Memory),
     /// What is wanted of a store with standbys, as the file says now.
     pub(crate) policy: Rc<RefCell<failover::Policy>>,
     /// Who was the primary, and what became of it.
@@ -103,13 +106,16 @@ impl StoreRun {
     async fn own(&mut self) {
         let Some(driver) = self.driver().await else { return };
         self.tell(StoreNews::Url(driver.url()));
+        self.tell(StoreNews::DirectUrl(driver.direct_url()));
         let driver = Rc::new(driver);
         if let Some(postgres) = driver.replicated() {
             self.tell(StoreNews::ReadUrl(postgres.read_url().unwrap_or_default()));
             return replicated::Replicated::new(self, driver.clone()).run().await;
         }
-        let members: Vec<MemberRun> =
-            (0..driver.members().len()).map(|place| MemberRun::start(self, &driver, place)).collect();
+        // What is before others is ended before them.
+        let servers = (0..driver.members().len()).map(Part::Member);
+        let parts = driver.pooler().map(|_| Part::Pooler).into_iter().chain(servers);
+        let members: Vec<MemberRun> = parts.map(|part| MemberRun::start(self, &driver, part)).collect();
         self.look_after(&driver, &members).await;
         self.phase("Stopping", "");
         for member in members {
@@ -171,11 +177,11 @@ impl StoreRun {
     }
 
     async fn bring_up(&self, driver: &Driver, members: &[MemberRun]) -> Result<String, (&'static str, String)> {
-        for (place, member) in members.iter().enumerate() {
+        for member in members {
             if let Some(trouble) = member.trouble() {
                 return Err(("Failed", trouble));
             }
-            driver.ready(place).await.map_err(|why| ("Starting", why.to_string()))?;
+            member.part.ready(driver).await.map_err(|why| ("Starting", why.to_string()))?;
         }
         match driver.provision().await {
             Ok(provisioned) => Ok(provisioned.done.join("; ")),

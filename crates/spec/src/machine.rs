@@ -30,7 +30,7 @@ impl Default for Machine {
         Self {
             engines: vec![Engine::Postgres, Engine::Redis, Engine::Nats],
             replicates: vec![Engine::Postgres],
-            pools: false,
+            pools: true,
             backs_up: false,
             autoscales: true,
             alerts: false,

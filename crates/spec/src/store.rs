@@ -217,13 +217,14 @@ impl Reading<'_, '_> {
         let fields = self.fields(node, &POOLER, path)?;
         let words = [("transaction", "transaction"), ("session", "session"), ("statement", "statement")];
         let mode = fields.get("poolMode").and_then(|node| self.word(node, &words)).unwrap_or("transaction");
-        let mut count =
-            |key, default| fields.get(key).and_then(|node| self.count(node, 0..=1_000_000)).unwrap_or(default);
+        let mut count = |key, least: u32, default| {
+            fields.get(key).and_then(|node| self.count(node, least..=100_000)).unwrap_or(default)
+        };
         let pooler = Pooler {
             pool_mode: mode.into(),
-            max_connections: count("maxConnections", 1000),
-            default_pool_size: count("defaultPoolSize", 20),
-            reserve_pool_size: count("reservePoolSize", 0),
+            max_connections: count("maxConnections", 1, 1000),
+            default_pool_size: count("defaultPoolSize", 1, 20),
+            reserve_pool_size: count("reservePoolSize", 0, 0),
         };
         if pooler.default_pool_size > pooler.max_connections {
             let headline = format!(

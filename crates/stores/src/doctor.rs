@@ -21,7 +21,10 @@ pub fn doctor(store: &Store) -> Vec<Finding> {
         return vec![Finding { ok: true, what: "external: nothing is run here".to_owned(), fix: None }];
     }
     match store.engine {
-        Engine::Postgres => vec![postgres(store, &installed::found())],
+        Engine::Postgres => {
+            let pooler = store.pooler.as_ref().map(|_| crate::postgres::pooler::doctor());
+            std::iter::once(postgres(store, &installed::found())).chain(pooler).collect()
+        }
         Engine::Redis => vec![crate::redis::doctor(store)],
         Engine::Nats => vec![crate::nats::doctor(store)],
         other => {

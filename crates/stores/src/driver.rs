@@ -4,7 +4,7 @@ use crate::{
     error::{NotReady, StoreError},
     member::Member,
     nats::Nats,
-    postgres::Postgres,
+    postgres::{Postgres, pooler::Pooler},
     redis::Redis,
     seen::{Inspection, Provisioned},
     site::Site,
@@ -51,9 +51,6 @@ pub fn recorded(store: &Store) -> Vec<String> {
     }
     if store.engine == Engine::Redis && store.synchronous {
         lines.push("synchronous: Redis copies to its replicas without waiting".to_owned());
-    }
-    if store.pooler.is_some() {
-        lines.push("pooler: services connect to the server itself".to_owned());
     }
     if store.backup.is_some() {
         lines.push("backup: no backup is made".to_owned());
@@ -110,6 +107,24 @@ impl Driver {
     pub fn replicated(&self) -> Option<&Postgres> {
         match self {
             Self::Postgres(store) if store.is_replicated() => Some(store),
+            _ => None,
+        }
+    }
+
+    /// The pooler before it. `None`: it has none.
+    #[must_use]
+    pub fn pooler(&self) -> Option<&Pooler> {
+        match self {
+            Self::Postgres(store) => store.pooler(),
+            _ => None,
+        }
+    }
+
+    /// What services are told for what a pooler can't give them. Holds the password. `None`: their URL leads to the server.
+    #[must_use]
+    pub fn direct_url(&self) -> Option<String> {
+        match self {
+            Self::Postgres(store) => store.direct_url(),
             _ => None,
         }
     }

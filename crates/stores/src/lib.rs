@@ -35,6 +35,7 @@ pub use external::external;
 pub use files::ConfigFile;
 pub use login::service_url;
 pub use member::{Command, Member};
+pub use postgres::pooler::{self, Pooler};
 pub use processes::works_below;
 pub use seen::{Inspection, MemberSeen, Provisioned};
 pub use site::{Front, Site, User};

@@ -8,6 +8,7 @@ mod data;
 pub(crate) mod installed;
 mod log_end;
 mod looking;
+pub mod pooler;
 mod provision;
 pub(crate) mod session;
 mod standby;
@@ -49,6 +50,7 @@ pub struct Postgres {
     replication: Option<Secret>,
     /// Connections that are kept to look at members, by their place.
     looks: looking::Looks,
+    pooler: Option<Box<pooler::Pooler>>,
 }
 
 /// How many members a PostgreSQL store has.
@@ -69,7 +71,7 @@ impl Postgres {
     ) -> Result<Self, StoreError> {
         let invalid = |why: String| StoreError::Invalid { store: name.to_owned(), why };
         let refused = |why: String| StoreError::Refused { store: name.to_owned(), why };
-        config::check(&store.settings).map_err(invalid)?;
+        config::check(store).map_err(invalid)?;
         let wanted = store.version.as_deref().map(installed::major).transpose().map_err(invalid)?;
         if site.ports.is_empty() {
             return Err(invalid("it needs a port".to_owned()));
@@ -82,14 +84,16 @@ impl Postgres {
         if rustix::process::geteuid().is_root() && site.server_user.is_none_or(|user| user.uid == 0) {
             return Err(invalid("PostgreSQL doesn't run as root: an unprivileged account is needed for it".to_owned()));
         }
+        let (role, password) = (config::role(name), secret::keep(&site.secrets, name, Purpose::Service)?);
         Ok(Self {
-            role: config::role(name),
+            pooler: pooler::Pooler::try_new((name, &role), store, site, &password)?.map(Box::new),
+            role,
             name: name.to_owned(),
             store: store.clone(),
             site: site.clone(),
             installed,
             admin_password: secret::keep(&site.secrets, name, Purpose::Admin)?,
-            password: secret::keep(&site.secrets, name, Purpose::Service)?,
+            password,
             replication: site.front.map(|_| secret::keep(&site.secrets, name, Purpose::Replication)).transpose()?,
             looks: looking::Looks::of(site.ports.len()),
         })
@@ -208,10 +212,13 @@ impl Postgres {
                     detail,
                 };
                 let summary = format!("PostgreSQL {}, {}", figures.version, seen.detail);
-                Inspection { healthy: seen.ok, members: vec![seen], summary }
+                let members: Vec<MemberSeen> = std::iter::once(seen).chain(self.pooler_seen().await).collect();
+                Inspection { healthy: members.iter().all(|member| member.ok), members, summary }
             }
             Err(why) => Inspection {
-                members: vec![MemberSeen::silent("0".to_owned(), why.clone())],
+                members: std::iter::once(MemberSeen::silent("0".to_owned(), why.clone()))
+                    .chain(self.pooler_seen().await)
+                    .collect(),
                 healthy: false,
                 summary: format!("PostgreSQL {}: {why}", self.installed.major),
             },
@@ -219,17 +226,40 @@ impl Postgres {
     }
 
     pub(crate) fn url(&self) -> String {
+        self.url_at(self.pooler.as_deref().map_or(self.server_port(), pooler::Pooler::port))
+    }
+
+    /// What services are told for what a pooler can't give them: prepared statements by name, locks and settings of a session,
+    /// `LISTEN`. `None`: their URL leads to the server itself.
+    pub(crate) fn direct_url(&self) -> Option<String> {
+        self.pooler.as_ref().map(|_| self.url_at(self.server_port()))
+    }
+
+    /// Where the server is reached, whoever is the primary.
+    fn server_port(&self) -> u16 {
+        self.site.front.map_or(self.port(0), |front| front.port)
+    }
+
+    fn url_at(&self, port: u16) -> String {
         let role = text::percent(&self.role);
-        let port = self.site.front.map_or(self.port(0), |front| front.port);
         format!("postgres://{role}:{}@127.0.0.1:{port}/{role}", self.password.expose())
+    }
+
+    /// The pooler before it. `None`: it has none.
+    #[must_use]
+    pub fn pooler(&self) -> Option<&pooler::Pooler> {
+        self.pooler.as_deref()
+    }
+
+    /// How its pooler is. `None`: it has none.
+    pub async fn pooler_seen(&self) -> Option<MemberSeen> {
+        Some(self.pooler.as_ref()?.seen().await)
     }
 
     /// What services are told for reads that may be a second old. `None`: it has no standbys.
     #[must_use]
     pub fn read_url(&self) -> Option<String> {
-        let role = text::percent(&self.role);
-        let port = self.site.front?.reads;
-        Some(format!("postgres://{role}:{}@127.0.0.1:{port}/{role}", self.password.expose()))
+        Some(self.url_at(self.site.front?.reads))
     }
 
     /// The port of the member at `place`; 0: it is none.

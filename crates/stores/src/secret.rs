@@ -30,6 +30,8 @@ pub(crate) enum Purpose {
     Admin,
     /// Of the standbys, who get the log by it.
     Replication,
+    /// Of the console of a pooler: ours.
+    Pooler,
 }
 
 /// A store's password, made at the first call. It is on disk before it is returned.
@@ -76,6 +78,7 @@ fn file_name(name: &str, purpose: Purpose) -> String {
         Purpose::Service => "password",
         Purpose::Admin => "admin",
         Purpose::Replication => "replication",
+        Purpose::Pooler => "pooler",
     };
     let plain = !name.is_empty()
         && name.len() <= 100

@@ -18,6 +18,8 @@ pub struct Site {
     pub run: PathBuf,
     /// Where services find a store with standbys, whoever is its primary. `None`: they go to its one server.
     pub front: Option<Front>,
+    /// The port of its pooler, on 127.0.0.1. `None`: it has none.
+    pub pooler: Option<u16>,
 }
 
 /// The ports of a store with standbys, on 127.0.0.1; somebody else listens there and leads on.

@@ -44,6 +44,7 @@ mod tests {
             server_user: None,
             run: dir.path().into(),
             front: None,
+            pooler: None,
         };
         stamp("events", &site, 0, "2.9.10").unwrap();
         stamp("events", &site, 0, "2.10.2").unwrap();

@@ -24,6 +24,7 @@ mod look;
 mod machine;
 mod misbehaviour;
 mod people;
+mod poolers;
 mod pressure;
 mod probation;
 mod programs;

@@ -125,6 +125,9 @@ impl Engine {
             if let Some(url) = self.stores.get(&link.to).and_then(|store| store.read_url.clone()) {
                 addresses.insert(format!("{}_READ", link.variable), url);
             }
+            if let Some(url) = self.stores.get(&link.to).and_then(|store| store.direct_url.clone()) {
+                addresses.insert(format!("{}_DIRECT", link.variable), url);
+            }
         }
         let program = self.record.remembered.programs.get(&replica.revision);
         let program = program.map(|program| programs::to_run(&self.place.state, program));

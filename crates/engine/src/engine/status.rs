@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::{
     replica::{Replica, phase_name},
-    store::engine_name,
+    store::{engine_name, member::POOLER},
     usage,
 };
 use plimsoll_api::{
@@ -14,6 +14,7 @@ use plimsoll_api::{
 use plimsoll_control::{arrival, reconcile::Phase, upgrade::gateway_number};
 use plimsoll_journal::entry::RememberedReplica;
 use plimsoll_model::{EdgeId, ReplicaId, system::Listen};
+use plimsoll_stores::pooler;
 use plimsoll_wire::{keeper::Inventory, place::ENGINE};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
@@ -220,6 +221,17 @@ fn store_status(
         restarts: restarts(place),
         detail: seen(place).map(|member| member.detail.clone()).unwrap_or_default(),
     });
+    let pooler = state.pooler.map(|port| {
+        let known = state.inspection.iter().flat_map(|it| &it.members).find(|member| member.name == pooler::NAME);
+        MemberStatus {
+            name: ReplicaId::new(name, POOLER).to_string(),
+            pid: None,
+            port,
+            role: known.map_or_else(|| pooler::NAME.to_owned(), |member| member.role.clone()),
+            restarts: remembered.get(&ReplicaId::new(name, POOLER)).map_or(0, |it| it.restarts),
+            detail: known.map(|member| member.detail.clone()).unwrap_or_default(),
+        }
+    });
     let summary = state.inspection.as_ref().map(|inspection| inspection.summary.clone());
     StoreStatus {
         engine: engine_name(state.store.engine),
@@ -227,7 +239,7 @@ fn store_status(
         ready: state.ready,
         reason: if state.ready { summary.unwrap_or_else(|| state.reason.clone()) } else { state.reason.clone() },
         address: state.url.as_deref().map(without_password).unwrap_or_default(),
-        members: members.collect(),
+        members: members.chain(pooler).collect(),
         external: state.store.external.is_some(),
     }
 }
@@ -257,8 +269,8 @@ fn add_processes(status: &mut Status, inventory: &Inventory, keeper_pid: i32, ga
             status.processes.insert(name, own(process.pid, process.respawns));
         }
         let Some((id, _)) = crate::replica::of_process(&process.id) else { continue };
-        let place = usize::try_from(id.serial).unwrap_or(0).wrapping_sub(1);
-        if let Some(member) = status.stores.get_mut(&id.service).and_then(|store| store.members.get_mut(place)) {
+        let members = status.stores.get_mut(&id.service).map(|store| store.members.iter_mut());
+        if let Some(member) = members.and_then(|mut all| all.find(|member| member.name == id.to_string())) {
             member.pid = Some(process.pid);
         }
     }

@@ -1,7 +1,11 @@
 //! Stores: their tasks are started and ended here, and what they tell is taken in.
 
 use super::{Engine, deciding::Words};
-use crate::{input::StoreNews, store::StoreRun, variables::expand};
+use crate::{
+    input::StoreNews,
+    store::{StoreRun, member::POOLER},
+    variables::expand,
+};
 use plimsoll_control::{
     account::{self, Question},
     failover,
@@ -39,6 +43,10 @@ pub(crate) struct StoreState {
     pub(crate) inspection: Option<Inspection>,
     /// Where it is reached for reads, with its password. `None`: it has no standbys.
     pub(crate) read_url: Option<String>,
+    /// Where it is reached past its pooler, with its password. `None`: it has none.
+    pub(crate) direct_url: Option<String>,
+    /// The port of its pooler. `None`: it has none.
+    pub(crate) pooler: Option<u16>,
     /// Its addresses, where it has standbys; others listen there.
     pub(crate) front: Option<Front>,
     /// Who is reached by them: the primary, and standbys for reads, by place.
@@ -99,6 +107,8 @@ impl Engine {
             ports: Vec::new(),
             inspection: None,
             read_url: None,
+            direct_url: None,
+            pooler: None,
             front: None,
             leads: (None, Vec::new()),
             policy: Rc::default(),
@@ -111,9 +121,11 @@ impl Engine {
             Ok((site, store)) => {
                 state.ports.clone_from(&site.ports);
                 state.front = site.front;
+                state.pooler = site.pooler;
                 let run = StoreRun {
                     name: name.into(),
                     former: self.former_starts(name, site.ports.len()),
+                    former_pooler: self.former_start(name, POOLER),
                     store,
                     site,
                     keeper: self.keeper.clone(),
@@ -164,7 +176,9 @@ impl Engine {
             self.socket_folder(name, user).map_err(|error| format!("cannot make a folder for sockets: {error}"))?;
         let ports = self.store_ports(name, &store)?;
         let front = self.store_front(name, &store)?;
-        Ok((Site { data, secrets, ports, server_user: user, run, front }, store))
+        let pooled = store.pooler.is_some() && store.external.is_none();
+        let pooler = pooled.then(|| self.store_port(format!("store/{name}/pooler"), store.engine)).transpose()?;
+        Ok((Site { data, secrets, ports, server_user: user, run, front, pooler }, store))
     }
 
     /// The folder of all stores: in the state directory, or, where an account for servers could not reach that (below
@@ -298,10 +312,12 @@ impl Engine {
     }
 
     fn former_starts(&self, name: &str, count: usize) -> Vec<(u32, u32, plimsoll_control::restart::Memory)> {
-        let member = |place: usize| self.record.remembered.members.get(&ReplicaId::new(name, place as u64 + 1));
-        (0..count)
-            .map(|place| member(place).map(|known| (known.attempt, known.restarts, known.memory)).unwrap_or_default())
-            .collect()
+        (0..count).map(|place| self.former_start(name, place as u64 + 1)).collect()
+    }
+
+    fn former_start(&self, name: &str, number: u64) -> (u32, u32, plimsoll_control::restart::Memory) {
+        let known = self.record.remembered.members.get(&ReplicaId::new(name, number));
+        known.map(|known| (known.attempt, known.restarts, known.memory)).unwrap_or_default()
     }
 
     /// A store's task told something.
@@ -323,7 +339,8 @@ impl Engine {
             StoreNews::Url(url) => state.url = Some(url),
             StoreNews::Attempt { member, attempt } => {
                 let id = ReplicaId::new(name, member);
-                let port = usize::try_from(member).ok().and_then(|place| state.ports.get(place - 1).copied());
+                let place = usize::try_from(member).ok().and_then(|number| number.checked_sub(1));
+                let port = place.map_or(state.pooler, |place| state.ports.get(place).copied());
                 self.record.note(Entry::Attempt { id, attempt, port });
             }
             StoreNews::Ended { member, restarts, memory, decided } => {
@@ -341,6 +358,7 @@ impl Engine {
                 self.record.note(Entry::Restarted { id, restarts, memory });
             }
             StoreNews::Inspected(inspection) => state.inspection = Some(inspection),
+            StoreNews::DirectUrl(url) => state.direct_url = url,
             StoreNews::ReadUrl(url) => state.read_url = Some(url),
             StoreNews::Leads { to, reads } => state.leads = (to, reads),
             StoreNews::Trouble { member, why } => {

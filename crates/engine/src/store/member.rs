@@ -12,7 +12,7 @@ use crate::{
 use plimsoll_control::restart::{self, Act};
 use plimsoll_journal::chain;
 use plimsoll_model::{Instant, ReplicaId};
-use plimsoll_stores::{Driver, Member, member::Command};
+use plimsoll_stores::{Driver, Member, NotReady, Pooler, StoreError, member::Command};
 use plimsoll_wire::keeper::{Exit, Limits, Spawn, User};
 use std::{cell::RefCell, rc::Rc, time::Duration};
 use tokio::{
@@ -24,26 +24,76 @@ use tokio::{
 /// How often a start that was refused for a reason that may pass is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// The number of a store's pooler among its processes.
+pub(crate) const POOLER: u64 = 0;
+
 /// A member that runs, or is about to.
 pub(super) struct MemberRun {
+    pub(super) part: Part,
     task: JoinHandle<()>,
     stop: watch::Sender<bool>,
     changes: watch::Receiver<u64>,
     trouble: Rc<RefCell<Option<String>>>,
 }
 
+/// Which process of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The member at that place.
+    Member(usize),
+    /// Its pooler, which has no data.
+    Pooler,
+}
+
+impl Part {
+    /// Who it is, for logs and events: members are counted from 1, so 0 is nobody else.
+    fn id(self, store: &str) -> ReplicaId {
+        match self {
+            Self::Member(place) => ReplicaId::new(store, place as u64 + 1),
+            Self::Pooler => ReplicaId::new(store, POOLER),
+        }
+    }
+
+    fn process(self, driver: &Driver) -> Option<Member> {
+        match self {
+            Self::Member(place) => driver.members().into_iter().nth(place),
+            Self::Pooler => driver.pooler().map(Pooler::member),
+        }
+    }
+
+    fn before_start(self, driver: &Driver) -> Result<(), StoreError> {
+        match self {
+            Self::Member(place) => driver.before_start(place),
+            Self::Pooler => driver.pooler().map_or(Ok(()), Pooler::before_start),
+        }
+    }
+
+    /// Whether it serves.
+    pub(super) async fn ready(self, driver: &Driver) -> Result<(), NotReady> {
+        match (self, driver.pooler()) {
+            (Self::Member(place), _) => driver.ready(place).await,
+            (Self::Pooler, Some(pooler)) => pooler.ready().await,
+            (Self::Pooler, None) => Ok(()),
+        }
+    }
+}
+
 impl MemberRun {
-    /// Starts the member at `place`, or goes on with one that runs.
-    pub(super) fn start(store: &StoreRun, driver: &Rc<Driver>, place: usize) -> Self {
+    /// Starts that process, or goes on with one that runs.
+    pub(super) fn start(store: &StoreRun, driver: &Rc<Driver>, part: Part) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (change, changes) = watch::channel(0);
         let trouble = Rc::new(RefCell::new(None));
-        let (attempt, restarts, memory) = store.former.get(place).copied().unwrap_or_default();
+        let (former, limits) = match part {
+            Part::Member(place) => (store.former.get(place), limits_of(&store.store.resources, false)),
+            Part::Pooler => (Some(&store.former_pooler), Limits::default()),
+        };
+        let (attempt, restarts, memory) = former.copied().unwrap_or_default();
         let life = Life {
-            id: ReplicaId::new(store.name.clone(), place as u64 + 1),
-            place,
+            id: part.id(&store.name),
+            part,
             driver: driver.clone(),
-            limits: limits_of(&store.store.resources, false),
+            limits,
             keeper: store.keeper.clone(),
             oneshots: store.oneshots.clone(),
             inputs: store.inputs.clone(),
@@ -55,7 +105,7 @@ impl MemberRun {
             change,
             trouble: trouble.clone(),
         };
-        Self { task: tokio::task::spawn_local(life.run()), stop, changes, trouble }
+        Self { part, task: tokio::task::spawn_local(life.run()), stop, changes, trouble }
     }
 
     /// Why it can't be started, if so.
@@ -86,7 +136,7 @@ impl MemberRun {
 
 struct Life {
     id: ReplicaId,
-    place: usize,
+    part: Part,
     driver: Rc<Driver>,
     limits: Limits,
     keeper: Keeper,
@@ -140,12 +190,12 @@ impl Life {
 
     /// Makes its data and its files ready, unless its process runs already.
     async fn prepared(&self) -> Result<Member, String> {
-        let member = || self.driver.members().into_iter().nth(self.place).ok_or("the store has no such member");
+        let member = || self.part.process(&self.driver).ok_or("the store has no such member");
         let id = process_id(&self.id, self.attempt);
         if self.keeper.take(&format!("pidfd/{id}")).await.is_ok() {
             return Ok(member()?);
         }
-        self.driver.before_start(self.place).map_err(|error| chain(&error))?;
+        self.part.before_start(&self.driver).map_err(|error| chain(&error))?;
         for (step, command) in member()?.prepare.iter().enumerate() {
             let spawn = self.spawn(format!("{id}.prepare{step}"), command, Limits::default());
             let exit = self.oneshots.run(spawn).await.map_err(|error| chain(&error))?;
@@ -153,7 +203,7 @@ impl Life {
                 return Err(format!("{} failed ({}); see its log", command.program, crate::exit::ended(&exit)));
             }
         }
-        self.driver.before_start(self.place).map_err(|error| chain(&error))?;
+        self.part.before_start(&self.driver).map_err(|error| chain(&error))?;
         Ok(member()?)
     }
 

@@ -4,6 +4,7 @@
 
 use super::{
     RETRY_SLOW, StoreRun, after_end,
+    pooler::{Doing, PoolerRun},
     server::{KEEPER_WAIT, News, SIGKILL, Server, Start},
 };
 use crate::{input::StoreNews, launch::limits_of};
@@ -41,6 +42,8 @@ pub(super) struct Replicated<'a> {
     said: (&'static str, String),
     pub(super) shown: Option<Inspection>,
     pub(super) ready: bool,
+    /// Before all of them. `None`: it has none.
+    pub(super) pooler: Option<PoolerRun>,
     /// The last wish of a person's that was decided about.
     granted: u64,
 }
@@ -53,6 +56,7 @@ impl<'a> Replicated<'a> {
         let (provisioned, leads, told) = (None, (None, Vec::new()), Vec::new());
         let (said, shown) = (("", String::new()), None);
         let granted = store.wish.borrow().0;
+        let pooler = PoolerRun::start(store, &driver);
         Self {
             store,
             driver,
@@ -67,6 +71,7 @@ impl<'a> Replicated<'a> {
             shown,
             ready: false,
             granted,
+            pooler,
         }
     }
 
@@ -197,7 +202,9 @@ impl<'a> Replicated<'a> {
             }
         });
         let members = members.collect();
-        Seen { at: now, members, asked: None, held: self.store.held.get() }
+        // Whoever comes past the pooler waits at gateways, everybody else at the pooler.
+        let pauses = self.pooler.as_ref().is_none_or(|pooler| pooler.doing() == Doing::Paused);
+        Seen { at: now, members, asked: None, held: self.store.held.get() && pauses }
     }
 
     /// Whether the lasting part of the memory is on disk.
@@ -222,6 +229,9 @@ impl<'a> Replicated<'a> {
         if now != self.leads {
             self.leads = now.clone();
             self.store.tell(StoreNews::Leads { to: now.0, reads: now.1 });
+        }
+        if let Some(pooler) = &self.pooler {
+            pooler.lead(decision.leads_to.and_then(|place| self.store.site.ports.get(place).copied()));
         }
     }
 
@@ -249,6 +259,11 @@ impl<'a> Replicated<'a> {
         if decision.stalls {
             self.ready = false;
             self.phase("Forming", "commits wait for a standby, and none follows yet".into());
+        } else if self.pooler.as_ref().is_some_and(|pooler| !matches!(pooler.doing(), Doing::Leads(_))) {
+            if !self.ready {
+                self.phase("Starting", "its pooler does not lead to the primary yet".into());
+            }
+            return false;
         } else if !self.ready {
             self.ready = true;
             self.phase("Ready", decision.reason.clone());
@@ -358,6 +373,9 @@ impl<'a> Replicated<'a> {
     /// Ends everything: the primary first, so that its standbys get the end of its log.
     async fn end(mut self) {
         self.store.tell(StoreNews::Leads { to: None, reads: Vec::new() });
+        if let Some(pooler) = self.pooler.take() {
+            pooler.end().await;
+        }
         let primary = self.memory.primary;
         let others = (0..self.servers.len()).filter(|place| *place != primary);
         for place in std::iter::once(primary).chain(others) {

@@ -1,6 +1,6 @@
 //! How the members of a store with standbys are, for a person.
 
-use super::replicated::Replicated;
+use super::{pooler::PoolerRun, replicated::Replicated};
 use crate::input::StoreNews;
 use plimsoll_control::failover::{self, Process, Seen};
 use plimsoll_stores::{Inspection, MemberSeen};
@@ -9,8 +9,8 @@ impl Replicated<'_> {
     /// Tells how its members are.
     pub(super) fn show(&mut self, seen: &Seen) {
         let end = self.memory.positions.last().map(|(_, position)| *position);
-        let members: Vec<MemberSeen> =
-            seen.members.iter().enumerate().map(|(place, member)| self.shown(place, member, end)).collect();
+        let servers = seen.members.iter().enumerate().map(|(place, member)| self.shown(place, member, end));
+        let members: Vec<MemberSeen> = servers.chain(self.pooler.iter().map(PoolerRun::seen)).collect();
         let healthy = self.ready && members.iter().all(|member| member.ok);
         let standbys = members.iter().filter(|member| member.role == "standby" && member.ok).count();
         let summary = format!(

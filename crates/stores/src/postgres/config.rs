@@ -1,7 +1,7 @@
 //! PostgreSQL's configuration files, and names that it takes.
 
 use crate::{
-    postgres::{ADMIN, standby::REPLICATION},
+    postgres::{ADMIN, pooler, standby::REPLICATION},
     text,
 };
 use plimsoll_model::store::Store;
@@ -58,8 +58,23 @@ const REPLICATED: [(&str, &str); 9] = [
     ("wal_receiver_timeout", "'10s'"),
 ];
 
-/// Checks settings of the file.
-pub(crate) fn check(settings: &BTreeMap<String, String>) -> Result<(), String> {
+/// How many connections a server takes, unless its pooler needs more.
+const CONNECTIONS: u32 = 200;
+
+/// Checks what the file asks for.
+pub(crate) fn check(store: &Store) -> Result<(), String> {
+    check_settings(&store.settings)?;
+    let pooled = store.pooler.as_ref().map_or(0, pooler::most);
+    match store.settings.get("max_connections").and_then(|text| text.parse::<u32>().ok()) {
+        Some(given) if pooled > 0 && given < pooled + 10 => Err(format!(
+            "its pooler may open {pooled} connections, and `max_connections` is {given}: write at least {}",
+            pooled + 10
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_settings(settings: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in settings {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'.';
         if name.is_empty() || !name.bytes().all(plain) {
@@ -79,6 +94,8 @@ pub(crate) fn check(settings: &BTreeMap<String, String>) -> Result<(), String> {
 pub(crate) fn server(store: &Store, place: &Place<'_>) -> String {
     let memory = store.resources.memory_limit.or(store.resources.memory_request).map_or(512 << 20, |bytes| bytes.0);
     let buffers_kb = (memory / 4).clamp(16 << 20, 8 << 30) >> 10;
+    let connections =
+        CONNECTIONS.max(store.pooler.as_ref().map_or(0, |it| pooler::most(it).saturating_add(pooler::BESIDE)));
     let durable = if store.persistent { "on" } else { "off" };
     let text = |value: &str| quote(value);
     let path = |value: &Path| quote(&value.display().to_string());
@@ -91,7 +108,7 @@ pub(crate) fn server(store: &Store, place: &Place<'_>) -> String {
         ("ident_file", path(place.ident)),
         ("password_encryption", text("scram-sha-256")),
         ("cluster_name", text(&printable(place.cluster))),
-        ("max_connections", "200".to_owned()),
+        ("max_connections", connections.to_string()),
         ("shared_buffers", format!("{buffers_kb}kB")),
         ("fsync", durable.to_owned()),
         ("full_page_writes", durable.to_owned()),
@@ -195,7 +212,7 @@ mod tests {
 
     #[test]
     fn our_own_settings_and_line_breaks_are_refused() {
-        let one = |name: &str, value: &str| check(&BTreeMap::from([(name.to_owned(), value.to_owned())]));
+        let one = |name: &str, value: &str| check_settings(&BTreeMap::from([(name.to_owned(), value.to_owned())]));
         assert_eq!(one("work_mem", "8MB"), Ok(()));
         assert_eq!(one("auto_explain.log_min_duration", "1s"), Ok(()));
         assert!(one("Port", "1").is_err());

@@ -1,9 +1,9 @@
 //! A connection to a PostgreSQL server.
 
 use crate::secret::Secret;
-use std::{future::Future, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, future::Future, path::PathBuf, time::Duration};
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres::{Client, Config, NoTls, Row, SimpleQueryMessage, SimpleQueryRow};
 
 /// How long a server may take to answer: longer is no answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -66,6 +66,21 @@ impl Session {
     /// Whether a query with one text as its parameter finds anything.
     pub(crate) async fn finds(&self, query: &str, text: &str) -> Result<bool, String> {
         within(PATIENCE, self.client.query_opt(query, &[&text])).await.map(|row| row.is_some())
+    }
+
+    /// The rows of a query in its text form, by the names of their columns.
+    pub(crate) async fn rows(&self, query: &str) -> Result<Vec<BTreeMap<String, String>>, String> {
+        let messages = within(PATIENCE, self.client.simple_query(query)).await?;
+        let rows = messages.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let cells = |row: &SimpleQueryRow, place: usize| row.get(place).unwrap_or_default().to_owned();
+        let named = |row: SimpleQueryRow| {
+            let columns = row.columns().iter().enumerate();
+            columns.map(|(place, column)| (column.name().to_owned(), cells(&row, place))).collect()
+        };
+        Ok(rows.map(named).collect())
     }
 
     /// Runs a statement.

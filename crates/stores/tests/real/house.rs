@@ -82,6 +82,7 @@ impl House {
             server_user: user,
             run: make("run", user),
             front: None,
+            pooler: None,
         };
         Self { name: name.to_owned(), store, site, dir, children: BTreeMap::new(), guards }
     }
