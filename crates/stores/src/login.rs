@@ -5,8 +5,8 @@ use plimsoll_model::store::Engine;
 use std::path::Path;
 
 /// What services are told of a store that runs here at `address` (as the status shows it, without a password): the same with
-/// user and password. `None`: it has no password in the folder `secrets`, that can't be read, or stores of this engine have
-/// none.
+/// user and password. `None`: it has no password in the folder `secrets`, that can't be read, or the engine is one that
+/// nobody signs in to from here.
 #[must_use]
 pub fn service_url(name: &str, engine: Engine, address: &str, secrets: &Path) -> Option<String> {
     let password = secret::read(secrets, name, Purpose::Service)?;

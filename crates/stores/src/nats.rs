@@ -108,7 +108,7 @@ impl Nats {
         Ok(())
     }
 
-    /// It serves, and JetStream has read its data.
+    /// It serves, and JetStream is on; whether each stream could be read is not asked.
     pub(crate) async fn ready(&self) -> Result<(), NotReady> {
         monitor::health(self.port() + FIGURES).await.map_err(NotReady::asking)
     }

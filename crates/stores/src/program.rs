@@ -27,15 +27,33 @@ pub(crate) struct Installed {
     pub program: PathBuf,
 }
 
+/// The first of those programs that is there. `None`: none is, or it does not say its version by those words.
+pub(crate) fn found(programs: &[&str], version: &[&str]) -> Option<Installed> {
+    programs.iter().find_map(|path| {
+        let output = std::process::Command::new(path).args(version).output().ok()?;
+        let said = [output.stdout, output.stderr].concat();
+        let version = version_in(&String::from_utf8_lossy(&said))?;
+        Some(Installed { version, program: path.into() })
+    })
+}
+
+/// What this machine has or lacks, for a person.
+pub(crate) fn finding(name: &str, chosen: Result<Installed, Unfit>) -> Finding {
+    match chosen {
+        Ok(one) => {
+            Finding { ok: true, what: format!("{name} {} in {}", one.version, one.program.display()), fix: None }
+        }
+        Err(Unfit::Missing { what, fix }) => {
+            Finding { ok: false, what: format!("{what} is not installed"), fix: Some(fix) }
+        }
+        Err(Unfit::Version { why }) => Finding { ok: false, what: why, fix: None },
+    }
+}
+
 impl Kind {
-    /// The one that is installed. `None`: there is none, or it does not say its version.
+    /// The one that is installed.
     pub(crate) fn found(&self) -> Option<Installed> {
-        self.programs.iter().find_map(|path| {
-            let output = std::process::Command::new(path).args(self.version).output().ok()?;
-            let said = [output.stdout, output.stderr].concat();
-            let version = version_in(&String::from_utf8_lossy(&said))?;
-            Some(Installed { version, program: path.into() })
-        })
+        found(self.programs, self.version)
     }
 
     /// The server for a store of that version (`2`, `2.9`, `2.9.10`); `None` is any that is new enough.
@@ -72,16 +90,7 @@ impl Kind {
 
     /// What this machine has and lacks for it.
     pub(crate) fn doctor(&self, wanted: Option<&str>) -> Finding {
-        match self.choose(wanted, self.found().as_ref()) {
-            Ok(one) => {
-                let what = format!("{} {} in {}", self.name, one.version, one.program.display());
-                Finding { ok: true, what, fix: None }
-            }
-            Err(Unfit::Missing { what, fix }) => {
-                Finding { ok: false, what: format!("{what} is not installed"), fix: Some(fix) }
-            }
-            Err(Unfit::Version { why }) => Finding { ok: false, what: why, fix: None },
-        }
+        finding(self.name, self.choose(wanted, self.found().as_ref()))
     }
 
     fn fix(&self) -> String {
@@ -107,10 +116,11 @@ impl Unfit {
     }
 }
 
-/// The version in what a server prints: the first word of it that is two or more numbers, as `2.9.10` in `nats-server: v2.9.10`.
-fn version_in(text: &str) -> Option<String> {
+/// The version in what a server prints: the first word of it that is two or more numbers, as `2.9.10` in `nats-server: v2.9.10`
+/// and `7.0.15` in `Redis server v=7.0.15 sha=00000000:0 …`.
+pub(crate) fn version_in(text: &str) -> Option<String> {
     text.split_whitespace().find_map(|word| {
-        let word = word.strip_prefix('v').unwrap_or(word);
+        let word = word.strip_prefix("v=").or_else(|| word.strip_prefix('v')).unwrap_or(word);
         let end = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
         let version = word[..end].trim_end_matches('.');
         release(version).map(|_| version.to_owned())

@@ -14,13 +14,13 @@ use crate::{
     error::{NotReady, StoreError},
     files::{self, Access, ConfigFile},
     member::{Command, Member, SIGTERM, environment},
+    program::{self, Installed},
     secret::{self, Purpose, Secret},
     seen::{Inspection, MemberSeen, Provisioned},
     site::Site,
     text,
 };
 use futures_util::future::join_all;
-use installed::Installed;
 use plimsoll_model::{
     Millis,
     store::{Cluster, Store},
@@ -47,13 +47,7 @@ pub(crate) fn member_count(store: &Store) -> usize {
 
 /// What this machine has and lacks for it.
 pub(crate) fn doctor(store: &Store) -> Finding {
-    match installed::choose(store.version.as_deref(), installed::found().as_ref()) {
-        Ok(one) => Finding { ok: true, what: format!("Redis {} in {}", one.version, one.program.display()), fix: None },
-        Err(installed::Unfit::Missing { what, fix }) => {
-            Finding { ok: false, what: format!("{what} is not installed"), fix: Some(fix) }
-        }
-        Err(installed::Unfit::Version { why }) => Finding { ok: false, what: why, fix: None },
-    }
+    program::finding("Redis", installed::choose(store.version.as_deref(), installed::found().as_ref()))
 }
 
 /// Whether an external server answers. The URL is never repeated.

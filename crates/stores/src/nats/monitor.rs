@@ -1,15 +1,12 @@
 //! What a NATS server says of itself at the port of its figures.
 
+use super::session::within;
 use serde_json::Value;
-use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
 };
 
-/// How long a server may take to answer: longer is no answer.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// An answer is not longer than this.
 const ANSWER_MAX: u64 = 4 << 20;
 
@@ -82,10 +79,7 @@ async fn get(port: u16, path: &str) -> Result<(u16, String), String> {
         stream.take(ANSWER_MAX).read_to_end(&mut answer).await?;
         Ok::<_, std::io::Error>(answer)
     };
-    let answer = match timeout(PATIENCE, ask).await {
-        Ok(answer) => answer.map_err(|error| error.to_string())?,
-        Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
-    };
+    let answer = within(async { ask.await.map_err(|error| error.to_string()) }).await?;
     read(&String::from_utf8_lossy(&answer)).ok_or_else(|| "its answer is not HTTP".to_owned())
 }
 

@@ -96,7 +96,8 @@ async fn line(stream: &mut BufReader<TcpStream>) -> Result<String, String> {
     }
 }
 
-async fn within<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+/// The outcome of `work`, if it comes in time. The error is for a person.
+pub(super) async fn within<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     match timeout(PATIENCE, work).await {
         Ok(result) => result,
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),

@@ -60,15 +60,17 @@ const REPLICATED: [(&str, &str); 9] = [
 
 /// How many connections a server takes, unless its pooler needs more.
 const CONNECTIONS: u32 = 200;
+/// How many it must take at least beside those of its pooler: for standbys, backups and ourselves.
+const BESIDE_LEAST: u32 = 10;
 
 /// Checks what the file asks for.
 pub(crate) fn check(store: &Store) -> Result<(), String> {
     check_settings(&store.settings)?;
     let pooled = store.pooler.as_ref().map_or(0, pooler::most);
+    let least = pooled.saturating_add(BESIDE_LEAST);
     match store.settings.get("max_connections").and_then(|text| text.parse::<u32>().ok()) {
-        Some(given) if pooled > 0 && given < pooled + 10 => Err(format!(
-            "its pooler may open {pooled} connections, and `max_connections` is {given}: write at least {}",
-            pooled + 10
+        Some(given) if pooled > 0 && given < least => Err(format!(
+            "its pooler may open {pooled} connections, and `max_connections` is {given}: write at least {least}"
         )),
         _ => Ok(()),
     }

@@ -1,50 +1,13 @@
 //! Which Redis server this machine has.
 
-use crate::error::StoreError;
-use std::{path::PathBuf, process::Command};
+use crate::program::{self, Installed, Unfit};
 
 /// The oldest major version that is run.
 const OLDEST: u32 = 7;
 
-/// A Redis server's program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Installed {
-    /// Its version: `7.0.15`.
-    pub version: String,
-    /// Its path.
-    pub program: PathBuf,
-}
-
 /// The one that is installed, as Debian and its own `make install` do.
 pub(crate) fn found() -> Option<Installed> {
-    ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].into_iter().find_map(|path| {
-        let output = Command::new(path).arg("--version").output().ok()?;
-        let version = version_in(&String::from_utf8_lossy(&output.stdout))?;
-        Some(Installed { version, program: path.into() })
-    })
-}
-
-/// The version in `Redis server v=7.0.15 sha=00000000:0 …`.
-fn version_in(text: &str) -> Option<String> {
-    text.split_whitespace().find_map(|word| word.strip_prefix("v=")).map(str::to_owned)
-}
-
-/// Why it can't be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unfit {
-    /// It must be installed.
-    Missing { what: String, fix: String },
-    /// It is another version.
-    Version { why: String },
-}
-
-impl Unfit {
-    pub(crate) fn for_store(self, store: &str) -> StoreError {
-        match self {
-            Self::Missing { what, fix } => StoreError::Missing { what, fix },
-            Self::Version { why } => StoreError::Invalid { store: store.to_owned(), why },
-        }
-    }
+    program::found(&["/usr/bin/redis-server", "/usr/local/bin/redis-server"], &["--version"])
 }
 
 /// The server for a store of that version (major, as `7`, or longer); `None` is any that is new enough.
@@ -78,6 +41,7 @@ pub(crate) fn choose(wanted: Option<&str>, found: Option<&Installed>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::version_in;
 
     #[track_caller]
     fn check(wanted: Option<&str>, version: Option<&str>, want: Result<(), &str>) {

@@ -174,6 +174,22 @@ impl House {
     pub(crate) fn pid(&self, member: usize) -> u32 {
         self.children[&member].id()
     }
+
+    /// A secret stands neither in what everybody sees of the first member's process, nor in its log, nor in what is printed of
+    /// the driver.
+    #[track_caller]
+    pub(crate) fn assert_hidden(&self, driver: &Driver, secret: &str) {
+        let pid = self.pid(0);
+        let places = [
+            fs::read(format!("/proc/{pid}/cmdline")).unwrap(),
+            fs::read(format!("/proc/{pid}/environ")).unwrap(),
+            fs::read(self.log_path(0)).unwrap(),
+            format!("{driver:?} {:?}", driver.members()).into_bytes(),
+        ];
+        for place in &places {
+            assert!(!String::from_utf8_lossy(place).contains(secret.trim()));
+        }
+    }
 }
 
 impl Drop for House {

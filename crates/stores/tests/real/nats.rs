@@ -81,16 +81,7 @@ async fn only_the_password_opens_and_it_is_nowhere_to_be_seen() {
     }
     let entry = fs::read_dir(&house.site.secrets).unwrap().next().unwrap().unwrap();
     let secret = fs::read_to_string(entry.path()).unwrap();
-    let pid = house.pid(0);
-    let places = [
-        fs::read(format!("/proc/{pid}/cmdline")).unwrap(),
-        fs::read(format!("/proc/{pid}/environ")).unwrap(),
-        fs::read(house.log_path(0)).unwrap(),
-        format!("{driver:?} {:?}", driver.members()).into_bytes(),
-    ];
-    for place in &places {
-        assert!(!String::from_utf8_lossy(place).contains(secret.trim()));
-    }
+    house.assert_hidden(&driver, &secret);
     plimsoll_stores::external(&driver.url(), Engine::Nats).await.unwrap();
     house.stop(0);
     let not = plimsoll_stores::external(&driver.url(), Engine::Nats).await.unwrap_err();
