@@ -36,14 +36,7 @@ fn broker(status: &Status) -> i32 {
 
 /// A system with that file. `None`: this machine has no such server.
 fn started(yaml: &str) -> Option<World> {
-    let world = World::new();
-    world.write(yaml);
-    let said = world.run(&["doctor"]);
-    if said.code != Some(0) {
-        eprintln!("skipped: {}", said.out);
-        return None;
-    }
-    world.bring_up();
+    let world = World::with_servers(yaml)?;
     world.until_status("the broker is ready", ready);
     Some(world)
 }

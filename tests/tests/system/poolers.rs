@@ -2,6 +2,7 @@
 //! connection.
 
 use crate::{
+    standbys::connect,
     sweep::signal,
     times,
     world::{LONG, World},
@@ -12,7 +13,7 @@ use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 const ONE: &str = r#"
 services:
@@ -35,14 +36,7 @@ const POOL: i64 = 20;
 
 /// A system with that file, once its store is ready. `None`: this machine has no such servers.
 fn started(yaml: &str) -> Option<World> {
-    let world = World::new();
-    world.write(yaml);
-    let said = world.run(&["doctor"]);
-    if said.code != Some(0) {
-        eprintln!("skipped: {}", said.out);
-        return None;
-    }
-    world.bring_up();
+    let world = World::with_servers(yaml)?;
     world.until_status("the store is ready", ready);
     Some(world)
 }
@@ -59,12 +53,6 @@ fn pooler(status: &Status) -> &MemberStatus {
 
 fn servers(status: &Status) -> Vec<Option<i32>> {
     status.stores["accounts"].members.iter().filter(|it| !it.role.starts_with("pooler")).map(|it| it.pid).collect()
-}
-
-async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
 }
 
 /// The first column of what a statement answers; asked in the text form, which needs no prepared statement.

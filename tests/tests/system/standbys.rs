@@ -57,14 +57,7 @@ fn until_followed(world: &World, former: &str) -> Status {
 
 /// A system with that file, once all members are there. `None`: this machine has no PostgreSQL.
 fn started(yaml: &str) -> Option<World> {
-    let world = World::new();
-    world.write(yaml);
-    let said = world.run(&["doctor"]);
-    if said.code != Some(0) {
-        eprintln!("skipped: {}", said.out);
-        return None;
-    }
-    world.bring_up();
+    let world = World::with_servers(yaml)?;
     world.until_status("all members are there", whole);
     Some(world)
 }
@@ -140,7 +133,7 @@ impl Writer {
     }
 }
 
-async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
+pub(crate) async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)

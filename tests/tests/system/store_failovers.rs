@@ -26,19 +26,6 @@ promises:
   restart: { failover: { store: single, max: 60s }, load: { kills: 1 } }
 "#;
 
-/// A system with that file, all of it ready. `None`: this machine has not what it takes.
-fn started(yaml: &str) -> Option<World> {
-    let world = World::new();
-    world.write(yaml);
-    let said = world.run(&["doctor"]);
-    if said.code != Some(0) {
-        eprintln!("skipped: {}", said.out);
-        return None;
-    }
-    world.bring_up();
-    Some(world)
-}
-
 /// All members of that store run, each with a part.
 fn whole(status: &Status, store: &str) -> bool {
     let members = &status.stores[store].members;
@@ -63,7 +50,7 @@ fn harms(proof: &serde_json::Value) -> Vec<&str> {
 
 #[test]
 fn prove_kills_and_hangs_the_primary_of_postgres_under_writes_and_loses_none() {
-    let Some(world) = started(POSTGRES) else { return };
+    let Some(world) = World::with_servers(POSTGRES) else { return };
     world.until_status("all members are there", |status| whole(status, "accounts"));
     let proof = prove(&world, "takeover");
     assert_eq!(harms(&proof), ["SIGKILL", "SIGSTOP"]);
@@ -82,7 +69,7 @@ fn prove_kills_and_hangs_the_primary_of_postgres_under_writes_and_loses_none() {
 
 #[test]
 fn prove_kills_a_master_of_a_redis_cluster_and_the_only_server_of_another() {
-    let Some(world) = started(REDIS) else { return };
+    let Some(world) = World::with_servers(REDIS) else { return };
     world.until_status("all members are there", |status| whole(status, "cache") && whole(status, "single"));
     let proof = prove(&world, "takeover");
     assert_eq!(harms(&proof), ["SIGKILL", "SIGSTOP"]);

@@ -111,6 +111,20 @@ impl World {
         self.run(&["up", "--detach"]).good()
     }
 
+    /// A system with that file, which is up. `None`: this machine has not the servers that it takes.
+    #[track_caller]
+    pub(crate) fn with_servers(yaml: &str) -> Option<Self> {
+        let world = Self::new();
+        world.write(yaml);
+        let said = world.run(&["doctor"]);
+        if said.code != Some(0) {
+            eprintln!("skipped: {}", said.out);
+            return None;
+        }
+        world.bring_up();
+        Some(world)
+    }
+
     /// Writes another file and brings it in.
     #[track_caller]
     pub(crate) fn change(&self, yaml: &str) {
