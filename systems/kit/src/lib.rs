@@ -36,6 +36,7 @@ mod serve;
 pub mod service;
 pub mod sessions;
 pub mod settings;
+pub mod sign_in;
 pub mod signature;
 #[cfg(feature = "testing")]
 pub mod testing;

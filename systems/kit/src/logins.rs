@@ -1,8 +1,8 @@
 //! Sessions: a sign-in and all its refreshes; at most five a person.
 //!
 //! A refresh token is used once: each refresh gives a new one, of which only the hash is kept. One that was used before
-//! ends its session (RFC 9700 §4.14.2), for then two hold it. Access tokens name their session, which is looked up at every
-//! request, so that signing out counts at once.
+//! ends its session (RFC 9700 §4.14.2), for then two hold it. Access tokens name their session; whether it is looked up at
+//! every request, so that signing out counts at once, is the service's to say.
 //!
 //! The table `sessions` is made by a service's own first migration.
 

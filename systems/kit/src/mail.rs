@@ -3,6 +3,10 @@
 //! Invariant: nothing that somebody wrote ends a line, a header or a mail: addresses are checked when people sign up
 //! ([`crate::people::plain_email`]), everything else stands in the body, which is quoted-printable (RFC 2045 §6.7).
 
+mod post;
+
+pub use post::{Post, wait_after};
+
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use std::io;

@@ -3,6 +3,7 @@
 //! Invariant: on SIGTERM it answers what it was asked, ends the messages it has begun, and publishes no more; what is
 //! written and not published is another replica's, or its own after it has started again.
 
+use plimsoll_kit::Service;
 use plimsoll_kit::bus::{Bus, BusSettings};
 use plimsoll_kit::inbox::{self, Handler, Inbox};
 use plimsoll_kit::metrics::Metrics;
@@ -12,7 +13,6 @@ use plimsoll_kit::postgres::{self, PostgresSettings};
 use plimsoll_kit::readiness::Readiness;
 use plimsoll_kit::settings::{Environment, ServerSettings};
 use plimsoll_kit::verifier::Verifier;
-use plimsoll_kit::{Service, idempotency};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// What is old is forgotten in passing, this often.
-const FORGET_EVERY: Duration = Duration::from_secs(600);
+pub(crate) const FORGET_EVERY: Duration = Duration::from_secs(600);
 
 /// Which service it is.
 #[derive(Debug, Clone, Copy)]
@@ -132,20 +132,12 @@ impl Backend {
         });
     }
 
-    /// Serves until SIGTERM; `remembers` says that the service has idempotency keys.
+    /// Serves until SIGTERM.
     ///
     /// # Errors
     /// The port.
-    pub async fn serve(
-        mut self,
-        routes: axum::Router,
-        description: &utoipa::openapi::OpenApi,
-        remembers: bool,
-    ) -> anyhow::Result<()> {
+    pub async fn serve(mut self, routes: axum::Router, description: &utoipa::openapi::OpenApi) -> anyhow::Result<()> {
         self.every(FORGET_EVERY, "messages forgotten", |pool| async move { inbox::forget_old(&pool).await });
-        if remembers {
-            self.every(FORGET_EVERY, "keys forgotten", |pool| async move { idempotency::forget_old(&pool).await });
-        }
         let publishing = outbox::publish(self.pool.clone(), self.bus.clone(), self.wake.clone(), self.stopped.clone());
         self.working.spawn(publishing);
         let metrics = Metrics::new();

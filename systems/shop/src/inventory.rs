@@ -3,7 +3,7 @@
 mod api;
 pub mod stock;
 
-use crate::backend::{BackendSettings, Role, verifier};
+use crate::backend::{BackendSettings, FORGET_EVERY, Role, verifier};
 use crate::events::{ORDERS, OrderEvent};
 use crate::migrations;
 use axum::Router;
@@ -12,8 +12,8 @@ use axum::routing::{get, post};
 use plimsoll_kit::bus::Message;
 use plimsoll_kit::inbox::{HandleError, Handler};
 use plimsoll_kit::outbox::Wake;
-use plimsoll_kit::settings;
 use plimsoll_kit::verifier::Verifier;
+use plimsoll_kit::{idempotency, settings};
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 use utoipa::OpenApi;
@@ -83,5 +83,6 @@ pub async fn serve() -> anyhow::Result<()> {
         .route("/api/v1/inventory/{product}/receipts", post(api::receive))
         .route("/api/v1/inventory/{product}/movements", get(api::movements))
         .with_state(all);
-    backend.serve(routes, &Description::openapi(), true).await
+    backend.every(FORGET_EVERY, "keys forgotten", |pool| async move { idempotency::forget_old(&pool).await });
+    backend.serve(routes, &Description::openapi()).await
 }

@@ -1,4 +1,4 @@
-//! The shop: nine services around a catalogue, carts and orders, each with a store of its own.
+//! The shop: nine services around a catalogue, carts and orders, each but the gateway with a store of its own.
 //!
 //! One binary, a role for each service; `migrate`, `seed`, `reindex` and `audit` do one thing and end.
 //!
@@ -18,6 +18,7 @@ pub mod notification;
 pub mod once;
 pub mod order;
 pub mod payment;
+mod prices;
 pub mod product;
 pub mod search;
 pub mod seed;

@@ -6,63 +6,26 @@
 
 mod notices;
 
-use crate::backend::{BackendSettings, Role};
+use crate::backend::{BackendSettings, FORGET_EVERY, Role};
 use crate::events::{ORDERS, OrderEvent, USERS, UserEvent};
 use crate::migrations;
 use axum::Router;
 use notices::{Kind, Notice};
 use plimsoll_kit::bus::Message;
 use plimsoll_kit::inbox::{HandleError, Handler};
-use plimsoll_kit::mail::{self, Mail, MailError};
-use plimsoll_kit::people;
-use plimsoll_kit::settings::{self, Environment};
+use plimsoll_kit::mail::{Mail, MailError, Post, wait_after};
+use plimsoll_kit::settings;
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 use utoipa::OpenApi;
 
-/// Attempts until a notice is given up: with the default wait that is after about six hours.
-const ATTEMPTS_MAX: i32 = 16;
-/// Longest wait between two attempts.
-const WAIT_MAX: Duration = Duration::from_secs(3600);
-const FORGET_EVERY: Duration = Duration::from_secs(600);
-
-/// How mail leaves; cheap to clone.
-#[derive(Clone)]
-struct Post {
-    relay: String,
-    from: String,
-    patience: Duration,
-    retry: Duration,
-}
-
-impl Post {
-    fn read(environment: &mut Environment<'_>) -> Self {
-        let from = environment.text("MAIL_FROM");
-        if !from.is_empty() && people::plain_email(&from).as_ref() != Some(&from) {
-            environment.mistake("MAIL_FROM", "is no address");
-        }
-        Self {
-            relay: environment.text("SMTP_ADDRESS"),
-            from,
-            patience: environment.millis("SMTP_ANSWER_MS", Duration::from_secs(20)),
-            retry: environment.millis("NOTIFY_RETRY_MS", Duration::from_secs(5)),
-        }
-    }
-
-    fn mail(&self, notice: &Notice) -> Mail {
-        let domain = self.from.split_once('@').map_or("localhost", |(_, domain)| domain);
-        let subject = match notice.kind {
-            Kind::Confirmed => "Your order is confirmed",
-            Kind::Cancelled => "Your order is cancelled",
-        };
-        Mail {
-            message_id: format!("{}@{domain}", notice.id),
-            from: self.from.clone(),
-            to: notice.email.clone(),
-            subject,
-            text: format!("{},\n\n{}\n\n/api/v1/orders/{}\n", notice.name, notice.text, notice.order),
-        }
-    }
+fn mail(post: &Post, notice: &Notice) -> Mail {
+    let subject = match notice.kind {
+        Kind::Confirmed => "Your order is confirmed",
+        Kind::Cancelled => "Your order is cancelled",
+    };
+    let text = format!("{},\n\n{}\n\n/api/v1/orders/{}\n", notice.name, notice.text, notice.order);
+    post.mail(notice.id, &notice.email, subject, text)
 }
 
 /// Writes down who there is and what they are to be told.
@@ -106,10 +69,8 @@ struct Description;
 pub const ROLE: Role =
     Role { name: "shop-notification", group: "notification", store: "notices", migrations: &migrations::NOTICES };
 
-/// Serves until SIGTERM. Reads what [`BackendSettings`] reads, `SMTP_ADDRESS` (`host:port` of the relay), `MAIL_FROM`,
-/// `SMTP_ANSWER_MS` (for a whole mail; default 20 s), `NOTIFY_RETRY_MS` (before the second attempt; it doubles with each;
-/// default 5 s), `NOTIFY_POLL_MS` (how often it looks; default 1 s) and `NOTIFY_LEASE_MS` (how long a replica has for what it
-/// took; default 60 s).
+/// Serves until SIGTERM. Reads what [`BackendSettings`] and [`Post`] read, `NOTIFY_POLL_MS` (how often it looks; default
+/// 1 s) and `NOTIFY_LEASE_MS` (how long a replica has for what it took; default 60 s).
 ///
 /// # Errors
 /// Settings, the database at start, or the port.
@@ -124,7 +85,7 @@ pub async fn serve() -> anyhow::Result<()> {
     backend.follow(ORDERS, Listener);
     backend.every(poll_every, "notices told", move |pool| tell(pool, post.clone(), lease));
     backend.every(FORGET_EVERY, "notices forgotten", |pool| async move { notices::forget_old(&pool).await });
-    backend.serve(Router::new(), &Description::openapi(), false).await
+    backend.serve(Router::new(), &Description::openapi()).await
 }
 
 /// Takes what is due and tells it; answers how many.
@@ -135,7 +96,7 @@ async fn tell(pool: PgPool, post: Post, lease: Duration) -> Result<u64, sqlx::Er
     for notice in claimed {
         let (pool, post) = (pool.clone(), post.clone());
         telling.spawn(async move {
-            let sent = mail::send(&post.relay, &post.mail(&notice), post.patience).await;
+            let sent = post.send(&mail(&post, &notice)).await;
             let then = follows(&sent, notice.attempt, post.retry);
             tracing::info!(id = %notice.id, attempt = notice.attempt, came = ?then, "a notice");
             notices::settle(&pool, notice.id, &then).await
@@ -162,11 +123,10 @@ fn follows(sent: &Result<(), MailError>, attempt: i32, retry: Duration) -> Then 
     match sent {
         Ok(()) => Then::Sent,
         Err(why @ MailError::Never(_)) => Then::GivenUp(why.to_string()),
-        Err(why) if attempt >= ATTEMPTS_MAX => Then::GivenUp(why.to_string()),
-        Err(why) => {
-            let doubled = u32::try_from(attempt - 1).map_or(u32::MAX, |times| 2_u32.saturating_pow(times));
-            Then::Again(retry.saturating_mul(doubled).min(WAIT_MAX), why.to_string())
-        }
+        Err(why) => match wait_after(attempt, retry) {
+            Some(wait) => Then::Again(wait, why.to_string()),
+            None => Then::GivenUp(why.to_string()),
+        },
     }
 }
 

@@ -6,7 +6,7 @@ mod listen;
 pub mod orders;
 pub mod saga;
 
-use crate::backend::{BackendSettings, Role, verifier};
+use crate::backend::{BackendSettings, FORGET_EVERY, Role, verifier};
 use crate::events::{PAYMENTS, STOCK};
 use crate::migrations;
 use axum::Router;
@@ -14,8 +14,8 @@ use axum::extract::FromRef;
 use axum::routing::{get, post};
 use plimsoll_kit::outbox::Wake;
 use plimsoll_kit::peer::{Peer, PeerSettings};
-use plimsoll_kit::settings;
 use plimsoll_kit::verifier::Verifier;
+use plimsoll_kit::{idempotency, settings};
 use sqlx::PgPool;
 use std::time::Duration;
 use utoipa::OpenApi;
@@ -74,5 +74,6 @@ pub async fn serve() -> anyhow::Result<()> {
         .route("/api/v1/orders/{id}", get(api::show))
         .route("/api/v1/orders/{id}/return", post(api::give_back))
         .with_state(all);
-    backend.serve(routes, &Description::openapi(), true).await
+    backend.every(FORGET_EVERY, "keys forgotten", |pool| async move { idempotency::forget_old(&pool).await });
+    backend.serve(routes, &Description::openapi()).await
 }

@@ -69,5 +69,5 @@ pub async fn serve() -> anyhow::Result<()> {
         .route("/api/v1/payments/cards", get(api::cards).post(api::keep))
         .route("/api/v1/payments/of/{order}", get(api::show))
         .with_state(all);
-    backend.serve(routes, &Description::openapi(), false).await
+    backend.serve(routes, &Description::openapi()).await
 }

@@ -70,5 +70,5 @@ pub async fn serve() -> anyhow::Result<()> {
         .route("/api/v1/products/categories/{id}", put(api::name_category))
         .route("/api/v1/products/{id}", get(api::show).put(api::replace).delete(api::remove))
         .with_state(all);
-    backend.serve(routes, &Description::openapi(), false).await
+    backend.serve(routes, &Description::openapi()).await
 }

@@ -131,5 +131,5 @@ pub async fn serve() -> anyhow::Result<()> {
     let mut backend = settings::read(|env| BackendSettings::read(ROLE, env))?.open().await?;
     backend.follow(CATALOGUE, Listener);
     let routes = Router::new().route("/api/v1/search", get(find)).with_state(backend.pool.clone());
-    backend.serve(routes, &Description::openapi(), false).await
+    backend.serve(routes, &Description::openapi()).await
 }

@@ -5,7 +5,7 @@ mod addresses;
 mod session;
 
 use crate::access::{AUDIENCE, Claims, Role as Rights};
-use crate::backend::{BackendSettings, Role};
+use crate::backend::{BackendSettings, FORGET_EVERY, Role};
 use crate::events::{USERS, UserEvent};
 use crate::migrations;
 use axum::Router;
@@ -21,12 +21,9 @@ use plimsoll_kit::people::Person;
 use plimsoll_kit::service::cores;
 use plimsoll_kit::{Problem, lockout, settings};
 use sqlx::{PgConnection, PgPool};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use utoipa::OpenApi;
 use uuid::Uuid;
-
-/// What is over is forgotten, this often.
-const FORGET_EVERY: Duration = Duration::from_secs(600);
 
 /// What every handler shares; cheap to clone.
 #[derive(Clone)]
@@ -122,5 +119,5 @@ pub async fn serve() -> anyhow::Result<()> {
         .route("/api/v1/users/me/addresses/{id}", delete(addresses::remove))
         .route("/.well-known/jwks.json", get(session::jwks))
         .with_state(all);
-    backend.serve(routes, &Description::openapi(), false).await
+    backend.serve(routes, &Description::openapi()).await
 }

@@ -8,7 +8,7 @@ use crate::MIGRATIONS;
 use crate::outbox;
 use crate::webhook::Webhook;
 use axum::Router;
-use delivery::{Post, deliver};
+use delivery::{Ways, deliver};
 use plimsoll_kit::metrics::Metrics;
 use plimsoll_kit::postgres::{self, PostgresSettings};
 use plimsoll_kit::readiness::Readiness;
@@ -28,7 +28,7 @@ pub struct NotificationSettings {
     server: ServerSettings,
     database: PostgresSettings,
     migrate: bool,
-    post: Post,
+    ways: Ways,
     pace: Pace,
 }
 
@@ -42,7 +42,7 @@ struct Pace {
 }
 
 impl NotificationSettings {
-    /// Reads `PORT`, `TASKS_URL`, `MIGRATE` (default true), what `Post` and `Webhook` read, `NOTIFY_POLL_MS` (how often
+    /// Reads `PORT`, `TASKS_URL`, `MIGRATE` (default true), what `Ways` and `Webhook` read, `NOTIFY_POLL_MS` (how often
     /// it looks; default 1 s), `NOTIFY_LEASE_MS` (how long a replica has for what it took; default 60 s),
     /// `REMIND_EVERY_S` (default 60) and `REMIND_BEFORE_S` (how long before its moment a task is told of; default a day, at
     /// most seven).
@@ -52,7 +52,7 @@ impl NotificationSettings {
             server: ServerSettings::read("tasks-notification", environment),
             database: PostgresSettings::read("tasks", environment),
             migrate: environment.parsed("MIGRATE", true),
-            post: Post::read(environment, webhook),
+            ways: Ways::read(environment, webhook),
             pace: Pace {
                 poll_every: environment.millis("NOTIFY_POLL_MS", Duration::from_secs(1)).max(Duration::from_millis(10)),
                 lease: environment.millis("NOTIFY_LEASE_MS", Duration::from_secs(60)),
@@ -79,7 +79,7 @@ pub async fn serve() -> anyhow::Result<()> {
     let pool = settings.database.pool("tasks-notification");
     let (stop, stopped) = watch::channel(false);
     let reminding = tokio::spawn(remind(pool.clone(), settings.pace));
-    let delivering = tokio::spawn(send_all(pool.clone(), settings.post, settings.pace, stopped));
+    let delivering = tokio::spawn(send_all(pool.clone(), settings.ways, settings.pace, stopped));
     service(settings.server, &pool).serve().await?;
     reminding.abort();
     let _ = stop.send(true);
@@ -116,9 +116,9 @@ fn log(what: &str, outcome: Result<u64, sqlx::Error>) {
 }
 
 /// Empties the queue again and again; ends between two rounds.
-async fn send_all(pool: PgPool, post: Post, pace: Pace, mut stopped: watch::Receiver<bool>) {
+async fn send_all(pool: PgPool, ways: Ways, pace: Pace, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
-        match round(&pool, &post, pace.lease).await {
+        match round(&pool, &ways, pace.lease).await {
             // There may be more.
             Ok(sent) if sent > 0 => continue,
             Ok(_) => {}
@@ -132,14 +132,14 @@ async fn send_all(pool: PgPool, post: Post, pace: Pace, mut stopped: watch::Rece
 }
 
 /// Takes what is due, sends all of it at once, and writes down what came of each; answers how many.
-async fn round(pool: &PgPool, post: &Post, lease: Duration) -> Result<usize, sqlx::Error> {
+async fn round(pool: &PgPool, ways: &Ways, lease: Duration) -> Result<usize, sqlx::Error> {
     let claimed = outbox::claim(pool, lease).await?;
     let count = claimed.len();
     let mut all = tokio::task::JoinSet::new();
     for told in claimed {
-        let (pool, post) = (pool.clone(), post.clone());
+        let (pool, ways) = (pool.clone(), ways.clone());
         all.spawn(async move {
-            let outcome = deliver(&post, &told).await;
+            let outcome = deliver(&ways, &told).await;
             tracing::info!(id = %told.id, kind = told.kind.word(), attempt = told.attempt, came = ?outcome.then, "notified");
             outbox::settle(&pool, told.id, &outcome).await
         });

@@ -3,8 +3,7 @@
 use super::Api;
 use crate::sessions::Session;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::header;
+use axum::response::Response;
 use plimsoll_kit::Problem;
 use plimsoll_kit::keys::{ACCESS_S, Keys};
 use serde::{Deserialize, Serialize};
@@ -54,6 +53,5 @@ pub(super) async fn verify(keys: &Keys, token: &str) -> Option<Claims> {
 /// The public keys with which tokens can be verified (RFC 7517).
 #[utoipa::path(get, path = "/.well-known/jwks.json", responses((status = 200, description = "a JSON Web Key Set")))]
 pub(super) async fn jwks(State(api): State<Api>) -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/jwk-set+json"), (header::CACHE_CONTROL, "public, max-age=30")];
-    (headers, api.keys.ring().jwks().to_string()).into_response()
+    api.keys.jwks()
 }

@@ -4,6 +4,8 @@
 
 use super::{KeyError, KeySettings, load};
 use crate::tokens::{Keyring, TokenError};
+use axum::response::{IntoResponse, Response};
+use http::header;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::PgPool;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -36,6 +38,13 @@ impl Keys {
     /// The keys as they are known now.
     pub fn ring(&self) -> Keyring {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The public halves as services ask for them (RFC 7517).
+    pub fn jwks(&self) -> Response {
+        let headers =
+            [(header::CONTENT_TYPE, "application/jwk-set+json"), (header::CACHE_CONTROL, "public, max-age=30")];
+        (headers, self.ring().jwks().to_string()).into_response()
     }
 
     /// Looks the keys up anew; the database makes a new one where it is time.

@@ -43,17 +43,6 @@ BEGIN
 END $$;
 CREATE TRIGGER entries_append_only BEFORE UPDATE OR DELETE ON entries FOR EACH ROW EXECUTE FUNCTION refuse();
 
-CREATE TABLE idempotency_keys (
-    scope text NOT NULL,
-    key text NOT NULL,
-    fingerprint bytea NOT NULL,
-    status smallint,
-    body jsonb,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (scope, key)
-);
-CREATE INDEX idempotency_keys_created ON idempotency_keys (created_at);
-
 -- What is to be published, and what was heard.
 CREATE TABLE outbox (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -6,6 +6,8 @@ CREATE TABLE users (
     email text NOT NULL,
     name text NOT NULL,
     password_hash text NOT NULL,
+    -- A clerk keeps the catalogue and the stock.
+    role text NOT NULL DEFAULT 'customer' CHECK (role IN ('customer', 'clerk')),
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX users_email ON users (lower(email));
@@ -42,9 +44,6 @@ CREATE TABLE signing_keys (
     signs_from timestamptz NOT NULL,
     revoked_at timestamptz
 );
-
--- A clerk keeps the catalogue and the stock.
-ALTER TABLE users ADD COLUMN role text NOT NULL DEFAULT 'customer' CHECK (role IN ('customer', 'clerk'));
 
 CREATE TABLE addresses (
     id uuid PRIMARY KEY,

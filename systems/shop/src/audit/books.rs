@@ -2,6 +2,7 @@
 //!
 //! Invariant: [`compare`] is a function of the books; every sentence names what it is about.
 
+use crate::order::saga::State;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ pub struct Order {
 impl Order {
     /// Does nothing more happen to it by itself?
     pub fn is_settled(&self) -> bool {
-        self.state == "confirmed" || self.state == "cancelled"
+        State::parse(&self.state).is_some_and(State::is_settled)
     }
 }
 

@@ -2,12 +2,11 @@
 
 use super::Carts;
 use super::items::Kept;
-use crate::access::SignedIn;
+use crate::{access::SignedIn, prices};
 use axum::extract::State;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::{Json, Path};
-use plimsoll_kit::peer::{Call, Peer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -15,20 +14,6 @@ use uuid::Uuid;
 
 const ITEMS_MAX: usize = 100;
 const QUANTITY_MAX: i32 = 1000;
-
-#[derive(Deserialize)]
-struct Catalogue {
-    products: Vec<Product>,
-}
-
-#[derive(Deserialize)]
-struct Product {
-    id: Uuid,
-    name: String,
-    price_minor: i64,
-    currency: String,
-    available: i64,
-}
 
 /// How many.
 #[derive(Deserialize, ToSchema)]
@@ -63,25 +48,11 @@ pub(super) struct Cart {
     gone: Vec<Uuid>,
 }
 
-async fn catalogue(product: &Peer, ids: &[Uuid]) -> Result<BTreeMap<Uuid, Product>, Problem> {
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-    let answer = product.send(Call::new(Method::GET, format!("/api/v1/products?ids={}", ids.join(",")))).await?;
-    if !answer.status.is_success() {
-        return Err(Problem::unavailable("catalogue-away", "The catalogue cannot be read just now."));
-    }
-    let products = answer.json::<Catalogue>()?.products;
-    Ok(products.into_iter().map(|product| (product.id, product)).collect())
-}
-
 /// Shows one's cart at the prices of this moment.
 #[utoipa::path(get, path = "/api/v1/cart", responses((status = 200, body = Cart), (status = 401), (status = 503)))]
 pub(super) async fn show(State(all): State<Carts>, somebody: SignedIn) -> Result<axum::Json<Cart>, Problem> {
     let kept = all.items.of(somebody.user).await?;
-    let ids: Vec<Uuid> = kept.keys().copied().collect();
-    let mut known = catalogue(&all.product, &ids).await?;
+    let mut known = prices::of(&all.product, kept.keys()).await?;
     let mut cart = Cart { items: Vec::new(), totals: BTreeMap::new(), gone: Vec::new() };
     for (id, Kept { quantity, seen_minor }) in kept {
         let Some(product) = known.remove(&id) else {
@@ -121,7 +92,7 @@ pub(super) async fn put(
     if kept.len() >= ITEMS_MAX && !kept.contains_key(&product) {
         return Err(unfit("A cart holds 100 products."));
     }
-    let mut known = catalogue(&all.product, &[product]).await?;
+    let mut known = prices::of(&all.product, std::iter::once(&product)).await?;
     let known = known.remove(&product).ok_or_else(|| Problem::not_found("There is no such product."))?;
     let kept = Kept { quantity: wanted.quantity, seen_minor: known.price_minor };
     all.items.put(somebody.user, product, kept).await?;

@@ -1,6 +1,7 @@
 //! What somebody wants, and what it costs now: asked of the cart and of the catalogue.
 
 use super::orders::{Draft, Line};
+use crate::prices;
 use http::Method;
 use plimsoll_kit::Problem;
 use plimsoll_kit::peer::{Call, Peer};
@@ -24,19 +25,6 @@ pub(super) struct Wanted {
 #[derive(Deserialize)]
 struct Cart {
     items: Vec<Wanted>,
-}
-
-#[derive(Deserialize)]
-struct Catalogue {
-    products: Vec<Product>,
-}
-
-#[derive(Deserialize)]
-struct Product {
-    id: Uuid,
-    name: String,
-    price_minor: i64,
-    currency: String,
 }
 
 fn unfit(detail: &str) -> Problem {
@@ -70,14 +58,7 @@ pub(super) async fn priced(product: &Peer, wanted: Vec<Wanted>, user: Uuid, card
     if quantities.is_empty() || quantities.len() > LINES_MAX {
         return Err(unfit("An order has 1 to 100 lines."));
     }
-    let ids: Vec<String> = quantities.keys().map(Uuid::to_string).collect();
-    let path = format!("/api/v1/products?ids={}&limit={LINES_MAX}", ids.join(","));
-    let answer = product.send(Call::new(Method::GET, path)).await?;
-    if !answer.status.is_success() {
-        return Err(Problem::unavailable("catalogue-away", "The catalogue cannot be read just now."));
-    }
-    let mut known: BTreeMap<Uuid, Product> =
-        answer.json::<Catalogue>()?.products.into_iter().map(|product| (product.id, product)).collect();
+    let mut known = prices::of(product, quantities.keys()).await?;
     let (mut lines, mut amount_minor, mut currency) = (Vec::new(), 0_i64, None::<String>);
     for (id, quantity) in quantities {
         let missing =

@@ -1,6 +1,6 @@
 //! Signing up, and who one is.
 
-use super::session::{Tokens, device_of, give};
+use super::session::give;
 use super::{SignedIn, Users, tell};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +10,7 @@ use plimsoll_kit::extract::Json;
 use plimsoll_kit::logins::{self, Session};
 use plimsoll_kit::people::{self, Person};
 use plimsoll_kit::precondition::{IfMatch, header_of};
+use plimsoll_kit::sign_in::{Tokens, device_of};
 use serde::Deserialize;
 use utoipa::ToSchema;
 

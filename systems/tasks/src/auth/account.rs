@@ -1,8 +1,8 @@
 //! Signing up, and changing one's password.
 
 use super::Auth;
-use super::session::{device_of, locked_out};
-use super::tokens::{Tokens, give};
+use super::session::locked_out;
+use super::tokens::give;
 use crate::access::SignedIn;
 use axum::extract::State;
 use axum::response::Response;
@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::Json;
 use plimsoll_kit::logins::{self, Session};
+use plimsoll_kit::sign_in::{Tokens, device_of};
 use plimsoll_kit::{lockout, people};
 use serde::Deserialize;
 use utoipa::ToSchema;

@@ -2,69 +2,42 @@
 
 use crate::outbox::{Kind, Notification, Outcome, Then};
 use crate::webhook::Webhook;
-use plimsoll_kit::mail::{self, Mail, MailError};
-use plimsoll_kit::people;
+use plimsoll_kit::mail::{Mail, MailError, Post, wait_after};
 use plimsoll_kit::settings::Environment;
 use std::time::Duration;
 
-/// Attempts until one is given up: with the default wait that is after about six hours.
-const ATTEMPTS_MAX: i32 = 16;
-/// Longest wait between two attempts.
-const WAIT_MAX: Duration = Duration::from_secs(3600);
-
 /// How people are told; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Post {
-    relay: String,
-    from: String,
-    patience: Duration,
-    retry: Duration,
+pub(super) struct Ways {
+    post: Post,
     webhook: Option<Webhook>,
 }
 
-impl Post {
-    /// Reads `SMTP_ADDRESS` (`host:port` of the relay), `MAIL_FROM`, `SMTP_ANSWER_MS` (for a whole mail; default 20 s) and
-    /// `NOTIFY_RETRY_MS` (before the second attempt; it doubles with each; default 5 s).
+impl Ways {
+    /// Reads what [`Post`] reads.
     pub(super) fn read(environment: &mut Environment<'_>, webhook: Option<Webhook>) -> Self {
-        let from = environment.text("MAIL_FROM");
-        if !from.is_empty() && people::plain_email(&from).as_ref() != Some(&from) {
-            environment.mistake("MAIL_FROM", "is no address");
-        }
-        Self {
-            relay: environment.text("SMTP_ADDRESS"),
-            from,
-            patience: environment.millis("SMTP_ANSWER_MS", Duration::from_secs(20)),
-            retry: environment.millis("NOTIFY_RETRY_MS", Duration::from_secs(5)),
-            webhook,
-        }
+        Self { post: Post::read(environment), webhook }
     }
 
     fn mail(&self, told: &Notification) -> Mail {
-        let domain = self.from.split_once('@').map_or("localhost", |(_, domain)| domain);
         let (subject, first) = match told.kind {
             Kind::Assigned => ("A task is yours", "this task is yours now:"),
             Kind::Due => ("A task is due", "this task of yours is due:"),
         };
         let due = told.due_at.as_ref().map_or(String::new(), |due| format!("Due: {due}\n"));
-        Mail {
-            message_id: format!("{}@{domain}", told.id),
-            from: self.from.clone(),
-            to: told.email.clone(),
-            subject,
-            text: format!("{},\n\n{first}\n\n{}\n{due}/api/v1/tasks/{}\n", told.name, told.title, told.task),
-        }
+        let text = format!("{},\n\n{first}\n\n{}\n{due}/api/v1/tasks/{}\n", told.name, told.title, told.task);
+        self.post.mail(told.id, &told.email, subject, text)
     }
 }
 
 /// Tells whoever has not been told; both ways are tried, whatever becomes of the other.
-pub(super) async fn deliver(post: &Post, told: &Notification) -> Outcome {
+pub(super) async fn deliver(ways: &Ways, told: &Notification) -> Outcome {
     if !told.stands {
         return Outcome { mailed: told.mailed, hooked: told.hooked, then: Then::Overtaken };
     }
-    let mail =
-        async { if told.mailed { Ok(()) } else { mail::send(&post.relay, &post.mail(told), post.patience).await } };
+    let mail = async { if told.mailed { Ok(()) } else { ways.post.send(&ways.mail(told)).await } };
     let hook = async {
-        match &post.webhook {
+        match &ways.webhook {
             Some(webhook) if !told.hooked => webhook.send(told).await,
             _ => Ok(()),
         }
@@ -73,8 +46,8 @@ pub(super) async fn deliver(post: &Post, told: &Notification) -> Outcome {
     Outcome {
         mailed: mail.is_ok(),
         // Without a webhook nothing was told to it.
-        hooked: told.hooked || (post.webhook.is_some() && hook.is_ok()),
-        then: follows(&mail, &hook, told.attempt, post.retry),
+        hooked: told.hooked || (ways.webhook.is_some() && hook.is_ok()),
+        then: follows(&mail, &hook, told.attempt, ways.post.retry),
     }
 }
 
@@ -86,12 +59,11 @@ fn follows(mail: &Result<(), MailError>, hook: &Result<(), String>, attempt: i32
     whys.extend(hook.as_ref().err().cloned());
     let why = whys.join("; ");
     if whys.is_empty() {
-        Then::Sent
-    } else if !waits || attempt >= ATTEMPTS_MAX {
-        Then::GivenUp(why)
-    } else {
-        let doubled = u32::try_from(attempt - 1).map_or(u32::MAX, |times| 2_u32.saturating_pow(times));
-        Then::Again(retry.saturating_mul(doubled).min(WAIT_MAX), why)
+        return Then::Sent;
+    }
+    match wait_after(attempt, retry).filter(|_| waits) {
+        Some(wait) => Then::Again(wait, why),
+        None => Then::GivenUp(why),
     }
 }
 
