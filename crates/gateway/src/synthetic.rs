@@ -16,7 +16,7 @@ use crate::{
     table::{Backend, Synthetic},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use plimsoll_control::route::version::makes_synthetic;
+use plimsoll_control::route::version::synthetic_pair;
 use plimsoll_model::{route, synthetic::Asking};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -94,14 +94,9 @@ fn ask_both(worker: usize, backend: &Arc<Backend>, turn: usize) {
         places.iter().copied().filter(|place| !backend.endpoints[*place].process.gone.load(Relaxed)).collect()
     };
     let [one, other] = [open(&synthetic.places[0]), open(&synthetic.places[1])];
-    // As many replicas of each: none has more to do for it than another.
-    let count = one.len().min(other.len());
-    if count == 0 || !makes_synthetic(backend.live.synthetic.load(Relaxed)) {
-        return;
-    }
-    let [one, other] = [one[turn % count], other[turn % count]];
+    let Some(pair) = synthetic_pair([&one, &other], turn, backend.live.synthetic.load(Relaxed)) else { return };
     let (uri, headers) = &synthetic.requests[turn % synthetic.requests.len()];
-    for place in [one, other] {
+    for place in pair {
         let outgoing = Outgoing::reading(Method::GET, uri.clone(), headers.clone());
         let under_way = UnderWay::begin(&backend.live);
         tokio::spawn(carry(Arc::clone(backend), outgoing, (place, worker), under_way));

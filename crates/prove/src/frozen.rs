@@ -43,7 +43,11 @@ fn stop(pid: i32) -> Result<OwnedFd, String> {
     Ok(handle)
 }
 
-fn open(pid: i32) -> Result<OwnedFd, String> {
+/// A handle of a process.
+///
+/// # Errors
+/// It has ended, or is no pid.
+pub(crate) fn open(pid: i32) -> Result<OwnedFd, String> {
     let process = Pid::from_raw(pid).filter(|_| pid > 1).ok_or_else(|| format!("{pid} is no pid of it"))?;
     pidfd_open(process, PidfdFlags::empty()).map_err(|error| error.to_string())
 }

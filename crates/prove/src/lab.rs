@@ -8,9 +8,10 @@ use plimsoll_api::status::{ReplicaStatus, ServiceStatus};
 use plimsoll_api::{Client, Status};
 use plimsoll_model::System;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 use tokio::sync::watch;
 
+use crate::frozen;
 use crate::proof::Unproven;
 use crate::prove::Options;
 use crate::session::Session;
@@ -19,8 +20,8 @@ use crate::session::Session;
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 /// How often it's looked at while nothing is measured, so that the engine has peace.
 pub(crate) const LOOK_CALMLY: Duration = Duration::from_millis(100);
-/// A replica that was ready for this long is replaced at once when it dies; a younger one may be backed off from.
-const OLD_ENOUGH: Duration = Duration::from_secs(11);
+/// Whatever ran well for this long is replaced, or started again, at once when it dies; what is younger may be backed off from.
+pub(crate) const OLD_ENOUGH: Duration = Duration::from_secs(11);
 
 /// A running system, and what experiments share.
 #[derive(Debug)]
@@ -164,8 +165,7 @@ const END_MAX: Duration = Duration::from_secs(60);
 /// Kills one of Plimsoll's own processes (SIGKILL) and waits for its end, so that its descriptors are closed.
 pub(crate) async fn kill_process(name: &'static str, pid: i32) -> Result<(), Unproven> {
     let failed = move |why: String| Unproven::new(format!("cannot kill the {name}: {why}"), "run it as the same user");
-    let process = Pid::from_raw(pid).filter(|_| pid > 1).ok_or_else(|| failed(format!("{pid} is no pid of it")))?;
-    let handle = pidfd_open(process, PidfdFlags::empty()).map_err(|error| failed(error.to_string()))?;
+    let handle = frozen::open(pid).map_err(failed)?;
     pidfd_send_signal(&handle, Signal::KILL).map_err(|error| failed(error.to_string()))?;
     let ended = tokio::task::spawn_blocking(move || wait_for_end(&handle)).await;
     match ended {

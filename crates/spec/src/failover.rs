@@ -1,7 +1,7 @@
 //! The promise `failover`: of a replica, or of a store's primary.
 
 use crate::{
-    node::{Node, Value},
+    node::Node,
     reading::{Fields, Reading, ReferenceKind},
     section::{Foreign::Called, Section, Shape, key},
 };
@@ -49,6 +49,5 @@ impl Reading<'_, '_> {
 
 /// A failover that names a store.
 pub(crate) fn is_of_store(fields: &Fields<'_>) -> bool {
-    let failover = fields.get("failover").map(|node| &node.value);
-    matches!(failover, Some(Value::Map(entries)) if entries.iter().any(|entry| entry.key.as_str() == "store"))
+    fields.get("failover").is_some_and(|node| node.get("store").is_some())
 }

@@ -9,8 +9,6 @@ pub struct Machine {
     pub engines: Vec<Engine>,
     /// The engines whose driver runs more than one instance (a Redis Cluster apart).
     pub replicates: Vec<Engine>,
-    /// Poolers are run.
-    pub pools: bool,
     /// Backups are made.
     pub backs_up: bool,
     /// Autoscaling is acted upon.
@@ -30,7 +28,6 @@ impl Default for Machine {
         Self {
             engines: vec![Engine::Postgres, Engine::Redis, Engine::Nats],
             replicates: vec![Engine::Postgres],
-            pools: true,
             backs_up: false,
             autoscales: true,
             alerts: false,

@@ -315,9 +315,6 @@ impl Reading<'_, '_> {
         if store.synchronous && (store.instances == 1 || !replicates) {
             later.push((at("synchronous"), "there is no standby that a commit could wait for".to_owned()));
         }
-        if store.pooler.is_some() && !self.machine.pools {
-            later.push((at("pooler"), "poolers come in a later version; services connect directly".to_owned()));
-        }
         if store.backup.is_some() && !self.machine.backs_up {
             later.push((at("backup"), "backups come in a later version; none are made".to_owned()));
         }

@@ -33,8 +33,8 @@ impl Reading<'_, '_> {
     pub(crate) fn synthetic(&mut self, node: &Node, path: &str) -> Option<Synthetic> {
         let fields = self.fields(node, &SYNTHETIC, path)?;
         let mut synthetic = Synthetic::default();
-        if let Some(rate) = fields.get("requestsPerSecond").and_then(|node| self.integer(node, 1..=1000)) {
-            synthetic.requests_per_second = u32::try_from(rate).unwrap_or(u32::MAX);
+        if let Some(rate) = fields.get("requestsPerSecond").and_then(|node| self.count(node, 1..=1000)) {
+            synthetic.requests_per_second = rate;
         }
         if let Some(list) = fields.get("paths") {
             synthetic.paths = self.asked_paths(list);

@@ -93,11 +93,14 @@ pub fn copy(canary: &Canary, in_flight: u32, draw: u64) -> Copy {
     }
 }
 
-/// Whether the next two synthetic requests, one to each version, are made while so many are under way from one gateway: a
-/// version that is slow is not buried under them.
+/// Who of each version's open replicas gets the next two synthetic requests, whose number is `turn`, while so many are under way
+/// from one gateway; `None`: nobody. As many replicas of each version are asked, so that none has more to do for it than
+/// another; and a version that is slow is not buried under them.
 #[must_use]
-pub fn makes_synthetic(in_flight: u32) -> bool {
-    in_flight.saturating_add(2) <= SYNTHETIC_MAX
+pub fn synthetic_pair(open: [&[usize]; 2], turn: usize, in_flight: u32) -> Option<[usize; 2]> {
+    let count = open[0].len().min(open[1].len());
+    let may = count > 0 && in_flight.saturating_add(2) <= SYNTHETIC_MAX;
+    may.then(|| open.map(|places| places[turn % count]))
 }
 
 /// Whether something with that chance happens at this draw; at a draw where it happens, it happens with every greater chance.

@@ -3,7 +3,7 @@
 //! Invariant: nothing is run but what the accepted file says.
 
 use super::Engine;
-use crate::{keeper::KeeperError, launch, replica::Replica};
+use crate::{keeper::KeeperError, replica::Replica};
 use plimsoll_api::audit::Audited;
 use plimsoll_model::{Instant, ReplicaId, promise::Kind};
 use plimsoll_wire::keeper::{Exit, Spawn};
@@ -66,10 +66,8 @@ impl Engine {
         let now: Instant = self.clock.now();
         let revision = self.revisions.get(name).cloned().unwrap_or_default();
         let like = Replica::new(ReplicaId::new(name, 0), revision, Rc::new((*service).clone()), now);
-        let words = ["sh", "-c", command].map(str::to_owned);
-        let mut spawn = launch::beside(&like, &self.site_of(&like)?, format!("{name}.audit-{}", now.0), &words)?;
         let log = format!("{name}.audit");
-        spawn.log = Some(log.clone());
+        let spawn = self.shell_beside(&like, (format!("{name}.audit-{}", now.0), log.clone()), command)?;
         Ok((spawn, log, *max))
     }
 }

@@ -67,9 +67,19 @@ impl Engine {
     ) -> Result<Spawn, String> {
         let before = service.rollout.before.clone().unwrap_or_default();
         let like = Replica::new(ReplicaId::new(name, 0), revision.clone(), Rc::new(service.clone()), now);
-        let command = ["sh", "-c", &before].map(str::to_owned);
-        let mut spawn = launch::beside(&like, &self.site_of(&like)?, process(name, revision), &command)?;
-        spawn.log = Some(log(name));
+        self.shell_beside(&like, (process(name, revision), log(name)), &before)
+    }
+
+    /// A command of a shell, as a replica like that would be started, without a port; called that, with that log.
+    pub(super) fn shell_beside(
+        &self,
+        like: &Replica,
+        (process, log): (String, String),
+        command: &str,
+    ) -> Result<Spawn, String> {
+        let words = ["sh", "-c", command].map(str::to_owned);
+        let mut spawn = launch::beside(like, &self.site_of(like)?, process, &words)?;
+        spawn.log = Some(log);
         Ok(spawn)
     }
 

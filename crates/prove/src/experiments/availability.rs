@@ -14,7 +14,7 @@ use crate::sample::requests_for_rate;
 use crate::visit::{self, Visit};
 
 /// How long the load goes on beyond its planned end, for kills that had to wait for a replacement.
-const BEYOND: Duration = Duration::from_secs(600);
+pub(crate) const BEYOND: Duration = Duration::from_secs(600);
 
 /// Measures one availability promise.
 pub(crate) async fn run(lab: &Lab, promise: &Promise, route: Option<&str>, ratio: Ratio) -> Result<Shown, Unproven> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use plimsoll_load::Arrivals;
 use plimsoll_model::promise::{KILLS, Promise};
 
-use crate::experiments::availability::wait_until;
+use crate::experiments::availability::{BEYOND, wait_until};
 use crate::judge::{self, InvariantsSeen};
 use crate::lab::{LOOK_CALMLY, Lab};
 use crate::proof::{Shown, Unproven, figure, generator, requests, time};
@@ -14,8 +14,6 @@ use crate::visit::{self, Visit};
 
 /// How long there is load, where the promise says nothing.
 const LOAD: Duration = Duration::from_secs(20);
-/// How long it goes on beyond its planned end, for kills that had to wait for a replacement.
-const BEYOND: Duration = Duration::from_secs(600);
 /// Requests a second, where the promise says nothing.
 const RATE: f64 = 50.0;
 

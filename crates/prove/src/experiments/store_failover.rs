@@ -10,12 +10,10 @@ use rustix::process::Signal;
 
 use crate::frozen::{self, Frozen};
 use crate::judge::{self, StoreFailoverSeen};
-use crate::lab::{LOOK_CALMLY, Lab};
+use crate::lab::{LOOK_CALMLY, Lab, OLD_ENOUGH};
 use crate::proof::{Figure, Shown, Unproven, figure, time};
 use crate::writes::Writes;
 
-/// A server that ran for this long is started again at once when it dies; a younger one may be backed off from.
-const OLD_ENOUGH: Duration = Duration::from_secs(11);
 /// So many writes must be acknowledged before the primary is hurt.
 const WRITES_BEFORE: u64 = 50;
 /// How often the list of acknowledged writes is looked at.
