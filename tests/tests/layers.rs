@@ -52,6 +52,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plimsoll-kit", &[]),
     ("credentials", &["plimsoll-kit"]),
     ("customers", &["plimsoll-kit"]),
+    ("provident", &["plimsoll-kit"]),
     ("shop", &["plimsoll-kit"]),
     ("tasks", &["plimsoll-kit"]),
     ("plimsoll-tests", &[]),

@@ -6,6 +6,7 @@
 //!
 //! Invariant: no function here reads the environment except through [`settings`] and [`logs`].
 
+pub mod backend;
 pub mod breaker;
 pub mod bus;
 pub mod extract;
@@ -22,6 +23,7 @@ pub mod logs;
 pub mod mail;
 pub mod metrics;
 mod observe;
+pub mod once;
 #[cfg(feature = "otlp")]
 mod otlp;
 pub mod outbox;

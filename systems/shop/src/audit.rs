@@ -30,7 +30,7 @@ pub struct Audit {
 /// Settings, a database, or any difference.
 pub async fn audit(audit: &Audit) -> anyhow::Result<()> {
     let (orders, payments, stock) = settings::read(|env| {
-        let mut read = |role: crate::backend::Role| PostgresSettings::read(role.store, env);
+        let mut read = |role: plimsoll_kit::backend::Role| PostgresSettings::read(role.store, env);
         (read(order::ROLE), read(payment::ROLE), read(inventory::ROLE))
     })?;
     let [orders, payments, stock] = [orders, payments, stock].map(|settings| settings.bulk_pool("shop-audit"));

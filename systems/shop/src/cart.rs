@@ -6,12 +6,12 @@
 mod api;
 mod items;
 
-use crate::backend::verifier;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, put};
 use items::Items;
 use plimsoll_kit::Service;
+use plimsoll_kit::backend::verifier;
 use plimsoll_kit::keyvalue::KeyValueSettings;
 use plimsoll_kit::peer::{Peer, PeerSettings};
 use plimsoll_kit::readiness::Readiness;

@@ -3,12 +3,12 @@
 mod api;
 pub mod stock;
 
-use crate::backend::{BackendSettings, FORGET_EVERY, Role, verifier};
 use crate::events::{ORDERS, OrderEvent};
 use crate::migrations;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
+use plimsoll_kit::backend::{BackendSettings, FORGET_EVERY, Role, verifier};
 use plimsoll_kit::bus::Message;
 use plimsoll_kit::inbox::{HandleError, Handler};
 use plimsoll_kit::outbox::Wake;
@@ -61,7 +61,7 @@ impl Handler for Listener {
 
 /// The service.
 pub const ROLE: Role =
-    Role { name: "shop-inventory", group: "inventory", store: "stock", migrations: &migrations::STOCK };
+    Role { name: "shop-inventory", group: Some("inventory"), store: "stock", migrations: &migrations::STOCK };
 
 /// Serves until SIGTERM. Reads what [`BackendSettings`] reads, `USER_URL`, and `RESERVATION_MS` (how long stock is kept for
 /// an order that is not paid; default 15 minutes).
@@ -84,5 +84,5 @@ pub async fn serve() -> anyhow::Result<()> {
         .route("/api/v1/inventory/{product}/movements", get(api::movements))
         .with_state(all);
     backend.every(FORGET_EVERY, "keys forgotten", |pool| async move { idempotency::forget_old(&pool).await });
-    backend.serve(routes, &Description::openapi()).await
+    Ok(backend.serve(routes, &Description::openapi()).await?)
 }

@@ -8,14 +8,12 @@
 
 pub mod access;
 pub mod audit;
-pub mod backend;
 pub mod cart;
 pub mod events;
 pub mod gateway;
 pub mod inventory;
 pub mod migrations;
 pub mod notification;
-pub mod once;
 pub mod order;
 pub mod payment;
 mod prices;

@@ -6,11 +6,11 @@
 
 mod notices;
 
-use crate::backend::{BackendSettings, FORGET_EVERY, Role};
 use crate::events::{ORDERS, OrderEvent, USERS, UserEvent};
 use crate::migrations;
 use axum::Router;
 use notices::{Kind, Notice};
+use plimsoll_kit::backend::{BackendSettings, FORGET_EVERY, Role};
 use plimsoll_kit::bus::Message;
 use plimsoll_kit::inbox::{HandleError, Handler};
 use plimsoll_kit::mail::{Mail, MailError, Post, wait_after};
@@ -67,7 +67,7 @@ struct Description;
 
 /// The service.
 pub const ROLE: Role =
-    Role { name: "shop-notification", group: "notification", store: "notices", migrations: &migrations::NOTICES };
+    Role { name: "shop-notification", group: Some("notification"), store: "notices", migrations: &migrations::NOTICES };
 
 /// Serves until SIGTERM. Reads what [`BackendSettings`] and [`Post`] read, `NOTIFY_POLL_MS` (how often it looks; default
 /// 1 s) and `NOTIFY_LEASE_MS` (how long a replica has for what it took; default 60 s).
@@ -85,7 +85,7 @@ pub async fn serve() -> anyhow::Result<()> {
     backend.follow(ORDERS, Listener);
     backend.every(poll_every, "notices told", move |pool| tell(pool, post.clone(), lease));
     backend.every(FORGET_EVERY, "notices forgotten", |pool| async move { notices::forget_old(&pool).await });
-    backend.serve(Router::new(), &Description::openapi()).await
+    Ok(backend.serve(Router::new(), &Description::openapi()).await?)
 }
 
 /// Takes what is due and tells it; answers how many.

@@ -6,12 +6,12 @@ mod listen;
 pub mod orders;
 pub mod saga;
 
-use crate::backend::{BackendSettings, FORGET_EVERY, Role, verifier};
 use crate::events::{PAYMENTS, STOCK};
 use crate::migrations;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
+use plimsoll_kit::backend::{BackendSettings, FORGET_EVERY, Role, verifier};
 use plimsoll_kit::outbox::Wake;
 use plimsoll_kit::peer::{Peer, PeerSettings};
 use plimsoll_kit::verifier::Verifier;
@@ -44,7 +44,8 @@ impl FromRef<Orders> for Verifier {
 struct Description;
 
 /// The service.
-pub const ROLE: Role = Role { name: "shop-order", group: "order", store: "orders", migrations: &migrations::ORDERS };
+pub const ROLE: Role =
+    Role { name: "shop-order", group: Some("order"), store: "orders", migrations: &migrations::ORDERS };
 
 /// Serves until SIGTERM. Reads what [`BackendSettings`] reads, `USER_URL`, `PRODUCT_URL`, `CART_URL`, and
 /// `ORDER_PATIENCE_MS` (after which it asks again for an order of which nothing is heard; default 15 s).
@@ -75,5 +76,5 @@ pub async fn serve() -> anyhow::Result<()> {
         .route("/api/v1/orders/{id}/return", post(api::give_back))
         .with_state(all);
     backend.every(FORGET_EVERY, "keys forgotten", |pool| async move { idempotency::forget_old(&pool).await });
-    backend.serve(routes, &Description::openapi()).await
+    Ok(backend.serve(routes, &Description::openapi()).await?)
 }

@@ -4,13 +4,13 @@ mod api;
 pub mod cards;
 pub mod ledger;
 
-use crate::backend::{BackendSettings, Role, verifier};
 use crate::events::{ORDERS, OrderEvent};
 use crate::migrations;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::get;
 use ledger::Due;
+use plimsoll_kit::backend::{BackendSettings, Role, verifier};
 use plimsoll_kit::bus::Message;
 use plimsoll_kit::inbox::{HandleError, Handler};
 use plimsoll_kit::settings;
@@ -54,7 +54,7 @@ impl Handler for Listener {
 
 /// The service.
 pub const ROLE: Role =
-    Role { name: "shop-payment", group: "payment", store: "payments", migrations: &migrations::PAYMENTS };
+    Role { name: "shop-payment", group: Some("payment"), store: "payments", migrations: &migrations::PAYMENTS };
 
 /// Serves until SIGTERM. Reads what [`BackendSettings`] reads, and `USER_URL`.
 ///
@@ -69,5 +69,5 @@ pub async fn serve() -> anyhow::Result<()> {
         .route("/api/v1/payments/cards", get(api::cards).post(api::keep))
         .route("/api/v1/payments/of/{order}", get(api::show))
         .with_state(all);
-    backend.serve(routes, &Description::openapi()).await
+    Ok(backend.serve(routes, &Description::openapi()).await?)
 }

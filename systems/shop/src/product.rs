@@ -3,12 +3,12 @@
 mod api;
 pub mod catalogue;
 
-use crate::backend::{BackendSettings, Role, verifier};
 use crate::events::{STOCK, StockEvent};
 use crate::migrations;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, put};
+use plimsoll_kit::backend::{BackendSettings, Role, verifier};
 use plimsoll_kit::bus::Message;
 use plimsoll_kit::inbox::{HandleError, Handler};
 use plimsoll_kit::outbox::Wake;
@@ -53,7 +53,7 @@ impl Handler for Listener {
 
 /// The service.
 pub const ROLE: Role =
-    Role { name: "shop-product", group: "product", store: "products", migrations: &migrations::PRODUCTS };
+    Role { name: "shop-product", group: Some("product"), store: "products", migrations: &migrations::PRODUCTS };
 
 /// Serves until SIGTERM. Reads what [`BackendSettings`] reads, and `USER_URL`.
 ///
@@ -70,5 +70,5 @@ pub async fn serve() -> anyhow::Result<()> {
         .route("/api/v1/products/categories/{id}", put(api::name_category))
         .route("/api/v1/products/{id}", get(api::show).put(api::replace).delete(api::remove))
         .with_state(all);
-    backend.serve(routes, &Description::openapi()).await
+    Ok(backend.serve(routes, &Description::openapi()).await?)
 }

@@ -4,12 +4,12 @@
 //!
 //! Invariant: of two words of one product the one with the higher version counts, in whatever order they come.
 
-use crate::backend::{BackendSettings, Role};
 use crate::events::{CATALOGUE, CatalogueEvent};
 use crate::migrations;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use plimsoll_kit::backend::{BackendSettings, Role};
 use plimsoll_kit::bus::Message;
 use plimsoll_kit::extract::Query;
 use plimsoll_kit::inbox::{HandleError, Handler};
@@ -121,7 +121,8 @@ async fn find(State(pool): State<PgPool>, Query(which): Query<Which>) -> Result<
 }
 
 /// The service.
-pub const ROLE: Role = Role { name: "shop-search", group: "search", store: "index", migrations: &migrations::INDEX };
+pub const ROLE: Role =
+    Role { name: "shop-search", group: Some("search"), store: "index", migrations: &migrations::INDEX };
 
 /// Serves until SIGTERM. Reads what [`BackendSettings`] reads.
 ///
@@ -131,5 +132,5 @@ pub async fn serve() -> anyhow::Result<()> {
     let mut backend = settings::read(|env| BackendSettings::read(ROLE, env))?.open().await?;
     backend.follow(CATALOGUE, Listener);
     let routes = Router::new().route("/api/v1/search", get(find)).with_state(backend.pool.clone());
-    backend.serve(routes, &Description::openapi()).await
+    Ok(backend.serve(routes, &Description::openapi()).await?)
 }

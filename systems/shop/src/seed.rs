@@ -3,10 +3,10 @@
 use crate::events::Quantity;
 use crate::inventory::{self, stock};
 use crate::product::catalogue::{self, Draft};
-use crate::{backend, notification, order, payment, product, search, user};
+use crate::{notification, order, payment, product, search, user};
 use anyhow::bail;
 use plimsoll_kit::postgres::{self, PostgresSettings};
-use plimsoll_kit::{hashing, people, settings};
+use plimsoll_kit::{backend, hashing, people, settings};
 use sqlx::PgPool;
 use std::path::PathBuf;
 use uuid::Uuid;

@@ -5,13 +5,13 @@ mod addresses;
 mod session;
 
 use crate::access::{AUDIENCE, Claims, Role as Rights};
-use crate::backend::{BackendSettings, FORGET_EVERY, Role};
 use crate::events::{USERS, UserEvent};
 use crate::migrations;
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::routing::{delete, get, post};
 use http::request::Parts;
+use plimsoll_kit::backend::{BackendSettings, FORGET_EVERY, Role};
 use plimsoll_kit::extract::Bearer;
 use plimsoll_kit::hashing::Hashers;
 use plimsoll_kit::keys::{ACCESS_S, KeySettings, Keys};
@@ -92,7 +92,7 @@ pub(crate) async fn tell(transaction: &mut PgConnection, person: &Person) -> Res
 struct Description;
 
 /// The service.
-pub const ROLE: Role = Role { name: "shop-user", group: "user", store: "users", migrations: &migrations::USERS };
+pub const ROLE: Role = Role { name: "shop-user", group: Some("user"), store: "users", migrations: &migrations::USERS };
 
 /// Serves until SIGTERM. Reads what [`BackendSettings`] and [`KeySettings`] read, and `HASHERS` (default: one per core).
 ///
@@ -119,5 +119,5 @@ pub async fn serve() -> anyhow::Result<()> {
         .route("/api/v1/users/me/addresses/{id}", delete(addresses::remove))
         .route("/.well-known/jwks.json", get(session::jwks))
         .with_state(all);
-    backend.serve(routes, &Description::openapi()).await
+    Ok(backend.serve(routes, &Description::openapi()).await?)
 }

@@ -1,18 +1,18 @@
-//! What every service with a database of its own is made of: its store, the event bus, what it listens to, its server.
+//! What a service with a database is made of: its store, the event bus if it speaks over it, what it listens to, its server.
 //!
 //! Invariant: on SIGTERM it answers what it was asked, ends the messages it has begun, and publishes no more; what is
 //! written and not published is another replica's, or its own after it has started again.
 
-use plimsoll_kit::Service;
-use plimsoll_kit::bus::{Bus, BusSettings};
-use plimsoll_kit::inbox::{self, Handler, Inbox};
-use plimsoll_kit::metrics::Metrics;
-use plimsoll_kit::outbox::{self, Wake};
-use plimsoll_kit::peer::PeerSettings;
-use plimsoll_kit::postgres::{self, PostgresSettings};
-use plimsoll_kit::readiness::Readiness;
-use plimsoll_kit::settings::{Environment, ServerSettings};
-use plimsoll_kit::verifier::Verifier;
+use crate::bus::{Bus, BusError, BusSettings};
+use crate::inbox::{self, Handler, Inbox};
+use crate::metrics::Metrics;
+use crate::outbox::{self, Wake};
+use crate::peer::PeerSettings;
+use crate::postgres::{self, PostgresSettings, SchemaError};
+use crate::readiness::Readiness;
+use crate::service::{ServeError, Service};
+use crate::settings::{Environment, ServerSettings};
+use crate::verifier::Verifier;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use std::time::Duration;
@@ -20,19 +20,33 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// What is old is forgotten in passing, this often.
-pub(crate) const FORGET_EVERY: Duration = Duration::from_secs(600);
+pub const FORGET_EVERY: Duration = Duration::from_secs(600);
 
 /// Which service it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Role {
     /// In logs, metrics and traces.
     pub name: &'static str,
-    /// Its replicas share what is published for it.
-    pub group: &'static str,
+    /// Its replicas share what is published for it. `None`: it says and hears nothing, and needs no bus.
+    pub group: Option<&'static str>,
     /// Its database.
     pub store: &'static str,
     /// The schema of that.
     pub migrations: &'static Migrator,
+}
+
+/// A service can't be opened or served.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// Its database.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The address of the bus.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// Its port.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
 }
 
 /// How to reach what it needs.
@@ -40,18 +54,18 @@ pub struct BackendSettings {
     role: Role,
     server: ServerSettings,
     database: PostgresSettings,
-    bus: BusSettings,
+    bus: Option<BusSettings>,
     migrate: bool,
 }
 
 impl BackendSettings {
-    /// Reads `PORT`, the URL of the role's store, `EVENTS_URL`, and `MIGRATE` (default true).
+    /// Reads `PORT`, the URL of the role's store, `EVENTS_URL` if it speaks over the bus, and `MIGRATE` (default true).
     pub fn read(role: Role, environment: &mut Environment<'_>) -> Self {
         Self {
             role,
             server: ServerSettings::read(role.name, environment),
             database: PostgresSettings::read(role.store, environment),
-            bus: BusSettings::read("events", environment),
+            bus: role.group.map(|_| BusSettings::read("events", environment)),
             migrate: environment.parsed("MIGRATE", true),
         }
     }
@@ -60,7 +74,7 @@ impl BackendSettings {
     ///
     /// # Errors
     /// The database does not answer, a migration failed, or an address is none.
-    pub async fn open(self) -> anyhow::Result<Backend> {
+    pub async fn open(self) -> Result<Backend, BackendError> {
         if self.migrate {
             let bulk = self.database.bulk_pool(self.role.name);
             postgres::migrate(&bulk, self.role.migrations).await?;
@@ -70,7 +84,10 @@ impl BackendSettings {
         Ok(Backend {
             pool: self.database.pool(self.role.name),
             wake: Wake::default(),
-            bus: self.bus.open().await?,
+            bus: match self.bus {
+                Some(bus) => Some(bus.open().await?),
+                None => None,
+            },
             role: self.role,
             server: self.server,
             stop,
@@ -91,7 +108,7 @@ pub struct Backend {
     pub pool: PgPool,
     /// To be told after each commit that wrote a message.
     pub wake: Wake,
-    bus: Bus,
+    bus: Option<Bus>,
     role: Role,
     server: ServerSettings,
     stop: watch::Sender<bool>,
@@ -100,10 +117,10 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Begins to handle the messages of a topic.
+    /// Begins to handle the messages of a topic; nothing if the role is of no group.
     pub fn follow<H: Handler>(&mut self, topic: &'static str, handler: H) {
-        let (pool, bus, wake) = (self.pool.clone(), self.bus.clone(), self.wake.clone());
-        let inbox = Inbox { pool, bus, group: self.role.group, wake };
+        let Some((bus, group)) = self.bus.clone().zip(self.role.group) else { return };
+        let inbox = Inbox { pool: self.pool.clone(), bus, group, wake: self.wake.clone() };
         self.working.spawn(inbox.follow(topic, handler, self.stopped.clone()));
     }
 
@@ -136,17 +153,24 @@ impl Backend {
     ///
     /// # Errors
     /// The port.
-    pub async fn serve(mut self, routes: axum::Router, description: &utoipa::openapi::OpenApi) -> anyhow::Result<()> {
-        self.every(FORGET_EVERY, "messages forgotten", |pool| async move { inbox::forget_old(&pool).await });
-        let publishing = outbox::publish(self.pool.clone(), self.bus.clone(), self.wake.clone(), self.stopped.clone());
-        self.working.spawn(publishing);
+    pub async fn serve(
+        mut self,
+        routes: axum::Router,
+        description: &utoipa::openapi::OpenApi,
+    ) -> Result<(), BackendError> {
+        if let Some(bus) = self.bus.clone() {
+            self.every(FORGET_EVERY, "messages forgotten", |pool| async move { inbox::forget_old(&pool).await });
+            let publishing = outbox::publish(self.pool.clone(), bus, self.wake.clone(), self.stopped.clone());
+            self.working.spawn(publishing);
+        }
         let metrics = Metrics::new();
         postgres::count_connections(&metrics, self.role.store, &self.pool);
-        let (pool, bus) = (self.pool.clone(), self.bus.clone());
+        let pool = self.pool.clone();
+        let mut readiness = Readiness::default().requires(self.role.store, move || postgres::answers(pool.clone()));
         // Without the bus it still answers and writes down what is to be published.
-        let readiness = Readiness::default()
-            .requires(self.role.store, move || postgres::answers(pool.clone()))
-            .wants("events", move || bus.clone().answers());
+        if let Some(bus) = self.bus {
+            readiness = readiness.wants("events", move || bus.clone().answers());
+        }
         let service = Service::new(self.server, routes).metrics(metrics).readiness(readiness);
         service.openapi(description).serve().await?;
         let _ = self.stop.send(true);

@@ -1,7 +1,7 @@
 //! Requests that must not happen twice: the key that the client chose, and what it stands for.
 
-use plimsoll_kit::Problem;
-use plimsoll_kit::idempotency::{Answered, Claim, IdempotencyKey};
+use crate::Problem;
+use crate::idempotency::{Answered, Claim, IdempotencyKey};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
