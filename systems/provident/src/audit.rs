@@ -1,15 +1,25 @@
-//! `provident audit`: do the books balance, and do they say what was filed?
+//! `provident audit`: do the books balance, do they say what was filed, and was what they say is paid paid, once?
 //!
-//! It may run while the fund is open: all of it sees one moment.
+//! It may run while the fund is open: the books are seen at one moment.
 //!
 //! Invariant: it reads, and writes nothing.
 
+mod paid;
+
 use crate::money;
-use crate::pf;
+use crate::{payment, pf};
 use anyhow::bail;
 use plimsoll_kit::postgres::PostgresSettings;
 use plimsoll_kit::settings;
 use sqlx::{PgConnection, Row};
+
+/// How strictly it looks.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Audit {
+    /// Claims that are on their way are differences, too: for when nobody claims anything any more.
+    #[arg(long)]
+    pub settled: bool,
+}
 
 /// What must hold: a name, and a question that answers a line for each difference.
 const CHECKS: &[(&str, &str)] = &[
@@ -57,21 +67,48 @@ const CHECKS: &[(&str, &str)] = &[
         "SELECT format('contribution %s is of no filing', t.id) FROM transactions t WHERE t.kind = 'contribution' \
          AND NOT EXISTS (SELECT FROM filings f WHERE f.organization_id = t.organization_id AND f.transaction_id = t.id)",
     ),
+    (
+        "claims are booked",
+        "SELECT format('claim %s is %s of %s paise; booked as owed %s, paid %s, given back %s', c.id, c.state, c.amount_paise, \
+             b.owed, b.paid, b.returned) FROM claims c CROSS JOIN LATERAL ( \
+             SELECT coalesce(sum(e.paise) FILTER (WHERE t.kind = 'claim'), 0) AS owed, \
+                 coalesce(-sum(e.paise) FILTER (WHERE t.kind = 'payment'), 0) AS paid, \
+                 coalesce(-sum(e.paise) FILTER (WHERE t.kind = 'return'), 0) AS returned \
+             FROM transactions t JOIN entries e ON e.organization_id = t.organization_id AND e.transaction_id = t.id \
+             WHERE t.organization_id = c.organization_id AND t.reference = c.id::text AND e.account = 'payable') b \
+         WHERE (b.owed, b.paid, b.returned) IS DISTINCT FROM ( \
+             CASE WHEN c.state IN ('owed', 'paid', 'returned') THEN c.amount_paise ELSE 0 END, \
+             CASE WHEN c.state = 'paid' THEN c.amount_paise ELSE 0 END, \
+             CASE WHEN c.state = 'returned' THEN c.amount_paise ELSE 0 END)",
+    ),
 ];
 
 /// Compares, and prints what it found.
 ///
 /// # Errors
-/// Settings, the database, or any difference.
-pub async fn audit() -> anyhow::Result<()> {
-    let fund = settings::read(|env| PostgresSettings::read(pf::ROLE.store, env))?.bulk_pool("provident-audit");
+/// Settings, a database, or any difference.
+pub async fn audit(audit: &Audit) -> anyhow::Result<()> {
+    let (fund, payments) = settings::read(|env| {
+        let mut read = |store: &str| PostgresSettings::read(store, env);
+        (read(pf::ROLE.store), read(payment::ROLE.store))
+    })?;
+    let [fund, payments] = [fund, payments].map(|settings| settings.bulk_pool("provident-audit"));
+    let before = paid::claims(&fund).await?;
+    let payments = paid::payments(&payments).await?;
+    let after = paid::claims(&fund).await?;
+    let found = paid::compare(&before, &payments, &after);
     let mut moment = fund.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let mut differences = Vec::new();
+    // Compiling a query over so many partitions takes longer than asking it.
+    sqlx::query("SET LOCAL jit = off").execute(&mut *moment).await?;
+    let mut differences = found.differences.clone();
     for (_, question) in CHECKS {
         differences.extend(sqlx::query_scalar::<_, String>(*question).fetch_all(&mut *moment).await?);
     }
+    if audit.settled && found.on_their_way > 0 {
+        differences.push(format!("{} claims are not settled", found.on_their_way));
+    }
     let totals = totals(&mut moment).await?;
-    print(&totals, &differences);
+    print(&totals, &found, &differences);
     if differences.is_empty() { Ok(()) } else { bail!("{} differences", differences.len()) }
 }
 
@@ -95,12 +132,14 @@ async fn totals(moment: &mut PgConnection) -> Result<Totals, sqlx::Error> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-fn print(totals: &Totals, differences: &[String]) {
+fn print(totals: &Totals, found: &paid::Found, differences: &[String]) {
     for (account, paise) in &totals.accounts {
         println!("{account:<16} {:>24}", money::written(*paise));
     }
     let sum = totals.accounts.iter().map(|(_, paise)| paise).sum();
     println!("{:<16} {:>24}", "sum", money::written(sum));
+    let (claimed, paid) = (money::written(found.claimed_paise), money::written(found.paid_paise));
+    println!("{:<16} {claimed:>24} {paid:>24} by payment", "paid by claims");
     for difference in differences {
         println!("DIFFERENCE: {difference}");
     }

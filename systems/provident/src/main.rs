@@ -1,7 +1,7 @@
 //! The `provident` binary: a role for each service; `migrate`, `seed` and `audit` do one thing and end.
 
 use clap::{Parser, Subcommand};
-use provident::{audit, organization, pf, seed, user};
+use provident::{audit, organization, payment, pension, pf, seed, user, workflow};
 use std::process::ExitCode;
 
 /// A provident fund; settings come from the environment.
@@ -20,12 +20,18 @@ enum Role {
     Organization,
     /// Serve filings, what members have, and interest (PORT, FUND_URL, USER_URL).
     Pf,
-    /// Bring every schema up to date (FUND_URL).
+    /// Serve claims, from their opening to their payment (PORT, FUND_URL, EVENTS_URL, USER_URL).
+    Pension,
+    /// Serve cases, and who decides about them (PORT, CASES_URL, EVENTS_URL, USER_URL).
+    Workflow,
+    /// Pay claims out (PORT, PAYMENTS_URL, EVENTS_URL, USER_URL).
+    Payment,
+    /// Bring every schema up to date (FUND_URL, CASES_URL, PAYMENTS_URL).
     Migrate,
     /// Create organizations, members and people (FUND_URL).
     Seed(seed::Seed),
-    /// Look whether the books balance and say what was filed; exit code 1 with any difference (FUND_URL).
-    Audit,
+    /// Look whether the books balance, say what was filed and were paid; exit code 1 with any difference (FUND_URL, PAYMENTS_URL).
+    Audit(audit::Audit),
 }
 
 fn main() -> ExitCode {
@@ -33,8 +39,11 @@ fn main() -> ExitCode {
         Role::User => plimsoll_kit::run("provident-user", user::serve),
         Role::Organization => plimsoll_kit::run("provident-organization", organization::serve),
         Role::Pf => plimsoll_kit::run("provident-pf", pf::serve),
+        Role::Pension => plimsoll_kit::run("provident-pension", pension::serve),
+        Role::Workflow => plimsoll_kit::run("provident-workflow", workflow::serve),
+        Role::Payment => plimsoll_kit::run("provident-payment", payment::serve),
         Role::Migrate => plimsoll_kit::run("provident-migrate", seed::migrate),
         Role::Seed(wanted) => plimsoll_kit::run("provident-seed", || async move { seed::seed(&wanted).await }),
-        Role::Audit => plimsoll_kit::run("provident-audit", audit::audit),
+        Role::Audit(how) => plimsoll_kit::run("provident-audit", || async move { audit::audit(&how).await }),
     }
 }

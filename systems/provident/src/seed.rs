@@ -3,7 +3,7 @@
 use crate::access::Appointment;
 use crate::members::{self, Joining};
 use crate::organizations::{self, Organization};
-use crate::{pf, user};
+use crate::{payment, pf, user, workflow};
 use anyhow::bail;
 use plimsoll_kit::backend::Role;
 use plimsoll_kit::postgres::{self, PostgresSettings};
@@ -41,7 +41,9 @@ async fn open(role: Role) -> anyhow::Result<PgPool> {
 /// # Errors
 /// Settings, a database, or a migration.
 pub async fn migrate() -> anyhow::Result<()> {
-    open(pf::ROLE).await?.close().await;
+    for role in [pf::ROLE, workflow::ROLE, payment::ROLE] {
+        open(role).await?.close().await;
+    }
     Ok(())
 }
 

@@ -127,6 +127,11 @@ async fn books_cannot_be_falsified_and_an_organization_lies_in_one_shard() {
         refused(&format!("TRUNCATE {table} CASCADE"), "append-only").await;
     }
     refused("UPDATE entries SET paise = paise + 1", "append-only").await;
+    refused("DELETE FROM members", "append-only").await;
+    let nobody = "INSERT INTO entries (organization_id, transaction_id, account, member_id, paise) SELECT organization_id, id, \
+                  account, member, paise FROM transactions, \
+                  (VALUES ('pension', gen_random_uuid(), 1), ('received', NULL, -1)) AS e (account, member, paise)";
+    refused(nobody, "no such transaction").await;
     let shard: i32 = sqlx::query_scalar(
         "SELECT shard FROM generate_series(0, 15) AS shard \
          WHERE satisfies_hash_partition('organizations'::regclass, 16, shard, $1::uuid)",
@@ -146,7 +151,8 @@ async fn books_cannot_be_falsified_and_an_organization_lies_in_one_shard() {
     let sql = format!("EXPLAIN SELECT sum(paise) FROM entries WHERE organization_id = '{FIRST}'");
     let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&fund).await.unwrap();
     let plan = plan.join("\n");
-    assert!(plan.contains(&format!("entries_{shard:02}")) && plan.matches(" on entries_").count() == 1, "{plan}");
+    let own = plan.matches(&format!("entries_{shard:02}")).count();
+    assert!(own > 0 && plan.matches("entries_").count() == own, "{plan}");
     // One that names none asks all of them.
     let shards = world.client("organization").get_as(&officer, "/api/v1/shards").await.expect(200).json();
     let sum =

@@ -3,7 +3,7 @@
 use http::Method;
 use plimsoll_kit::testing::client::{Client, More, Reply};
 use plimsoll_kit::testing::process::{Process, command, own_address, run};
-use plimsoll_kit::testing::stores::Postgres;
+use plimsoll_kit::testing::stores::{Nats, Postgres};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,7 +11,7 @@ use std::process::Command;
 pub(crate) const PASSWORD: &str = "a very long list";
 const SECRET: &str = "a secret of the tests, long enough for a key";
 /// The databases, as the services call them.
-const DATABASES: [&str; 1] = ["fund"];
+const DATABASES: [&str; 3] = ["fund", "cases", "payments"];
 /// The services that every test has, those first that others ask.
 const SERVICES: [&str; 3] = ["user", "organization", "pf"];
 /// The first seeded organization.
@@ -20,6 +20,7 @@ pub(crate) const FIRST: &str = "01900000-0000-7000-8000-000000000000";
 /// Fields are dropped in order: the services before their stores.
 pub(crate) struct World {
     services: BTreeMap<&'static str, Running>,
+    nats: Option<Nats>,
     postgres: Postgres,
 }
 
@@ -35,13 +36,34 @@ impl World {
         for database in DATABASES {
             postgres.create(database).await;
         }
-        let mut this = Self { services: BTreeMap::new(), postgres };
+        let mut this = Self { services: BTreeMap::new(), nats: None, postgres };
         run("migrate", this.command().arg("migrate"));
         run("seed", this.command().args(["seed", "--organizations", "2", "--members", "3"]));
         for name in SERVICES {
             this.serve(name);
         }
         this
+    }
+
+    /// Claims, too: the bus, and the services that speak over it.
+    pub(crate) fn complete(&mut self) {
+        self.nats = Some(Nats::start());
+        for name in ["pension", "workflow", "payment"] {
+            self.serve(name);
+        }
+    }
+
+    /// SIGKILL, and it starts again.
+    pub(crate) fn replace(&mut self, name: &'static str) {
+        self.services.get_mut(name).unwrap().process.kill();
+        self.serve(name);
+    }
+
+    /// SIGKILL of the broker, and it starts again with what it had stored.
+    pub(crate) fn replace_broker(&mut self) {
+        let nats = self.nats.as_mut().unwrap();
+        nats.kill();
+        nats.start_again();
     }
 
     /// A role with the settings of all of them.
@@ -58,6 +80,9 @@ impl World {
             let name = name.to_uppercase();
             command.env(format!("{name}_URL"), format!("http://{}", running.address));
             command.env(format!("{name}_ANSWER_MS"), "60000");
+        }
+        if let Some(nats) = &self.nats {
+            command.env("EVENTS_URL", nats.url()).env("EVENTS_ACK_MS", "2000");
         }
         command.env("TOKEN_SECRET", SECRET).env("SEED_PASSWORD", PASSWORD);
         command.env("WORKERS", "2").env("HASHERS", "2").env("MIGRATE", "false").env("DRAIN_MAX_MS", "120000");
@@ -103,9 +128,9 @@ impl World {
         self.client(service).send_as(bearer, (Method::POST, path), body, None).await
     }
 
-    /// Runs the audit: whether it found nothing, and what it printed.
+    /// Runs the audit, for which nothing is to be on its way: whether it found nothing, and what it printed.
     pub(crate) fn audit(&self) -> (bool, String) {
-        let output = self.command().arg("audit").output().unwrap();
+        let output = self.command().args(["audit", "--settled"]).output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
