@@ -83,7 +83,7 @@ async fn a_claim_is_granted_by_three_people_and_paid_once_though_payment_and_the
     let (employer, officers) =
         (world.sign_in("employer0").await, [world.sign_in("officer0").await, world.sign_in("officer1").await]);
 
-    claim(&world, &anna, "too much", &advance(90_001, "123456789")).await.expect(422);
+    claim(&world, &anna, "too-much", &advance(90_001, "123456789")).await.expect(422);
     let wanted = advance(90_000, "123456789");
     let opened = claim(&world, &anna, "1", &wanted).await.expect(201).json();
     assert_eq!(claim(&world, &anna, "1", &wanted).await.expect(201).json(), opened, "one key, one claim");
