@@ -144,8 +144,10 @@ fn print(totals: &Totals, found: &paid::Found, differences: &[String]) {
         println!("DIFFERENCE: {difference}");
     }
     let (filings, transactions, entries) = (totals.filings, totals.transactions, totals.entries);
+    let (settled, on_their_way) = (found.settled, found.on_their_way);
     println!(
-        "{} differences among {filings} filings, {transactions} transactions, {entries} entries",
+        "{} differences among {filings} filings, {transactions} transactions, {entries} entries, \
+         {settled} settled claims ({on_their_way} on their way)",
         differences.len()
     );
 }
