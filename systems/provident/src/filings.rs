@@ -7,7 +7,7 @@ use crate::filing::{self, Line, Mistake};
 use crate::ledger::{self, Account, Entry, Kind, Posting};
 use crate::members;
 use crate::month::Month;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool, Row};
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub(crate) const CLOSING: i64 = 0x636c_6f73;
 
 /// A filing that was taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Filing {
     /// Whose.
     pub organization: Uuid,

@@ -4,7 +4,7 @@
 //! all that a statement wrote), and it is never changed. Corrections are bookings of their own.
 
 use crate::month::Month;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -125,7 +125,7 @@ pub async fn book(transaction: &mut PgConnection, id: Uuid, posting: &Posting<'_
 }
 
 /// What a member has, in paise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Balance {
     /// Their own share, with interest.
     pub employee_paise: i64,
@@ -153,7 +153,7 @@ pub async fn balance(connection: &mut PgConnection, organization: Uuid, member: 
 }
 
 /// A line of a member's statement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Moved {
     /// The month it counts in.
     pub month: String,

@@ -26,6 +26,7 @@ pub mod organizations;
 pub mod payment;
 pub mod pension;
 pub mod pf;
+pub mod portal;
 pub mod seed;
 pub mod shards;
 pub mod user;

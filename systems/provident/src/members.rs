@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub const ADDED_MAX: usize = 20_000;
 
 /// A member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     /// Never reused.
     pub id: Uuid,

@@ -4,7 +4,7 @@
 //! answers. A query that names none is asked of all of them. On one machine they are hash partitions of PostgreSQL, which
 //! does both; nothing outside this file knows how many there are.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub const SHARDS: i32 = 16;
 
 /// What is in a shard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Shard {
     /// From 0.
     pub shard: i32,

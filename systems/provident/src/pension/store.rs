@@ -8,14 +8,14 @@ use crate::events::{CLAIMS, ClaimEvent, Decided, Transferred};
 use crate::ledger::{self, Account, Balance, Entry, Posting};
 use crate::month::Month;
 use plimsoll_kit::outbox;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A claim.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Claim {
     /// Never reused.
     pub id: Uuid,

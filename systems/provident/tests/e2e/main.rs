@@ -7,4 +7,5 @@
 
 mod claims;
 mod fund;
+mod portal;
 mod world;

@@ -48,7 +48,7 @@ impl World {
     /// Claims, too: the bus, and the services that speak over it.
     pub(crate) fn complete(&mut self) {
         self.nats = Some(Nats::start());
-        for name in ["pension", "workflow", "payment"] {
+        for name in ["pension", "workflow", "payment", "portal"] {
             self.serve(name);
         }
     }
