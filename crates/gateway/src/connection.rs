@@ -245,7 +245,8 @@ impl Watch {
         } else {
             (Awaits::Request, self.active.load(Relaxed))
         };
-        let waited = Millis(u64::from(now.wrapping_sub(since)) * TICK_MS);
+        // The tick in which it began to wait is not over for all that is known, or was over at once.
+        let waited = Millis(u64::from(now.wrapping_sub(since).saturating_sub(1)) * TICK_MS);
         Some(Waiting { who: Arc::clone(self), awaits, waited })
     }
 

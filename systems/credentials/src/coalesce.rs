@@ -1,10 +1,13 @@
 //! Many questions at the same time become few: those that arrive while others are under way travel together.
 //!
-//! A lone question is asked at once; nothing waits on a timer. Batches grow by themselves as the backend gets busy.
+//! A lone question is asked at once. Batches grow by themselves as the backend gets busy, and a short pause between two
+//! of them lets them grow further: the price of asking is then paid once for many, by both sides.
 
 use crate::names::Folded;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 /// Questions waiting at most; more are refused, so that a dead backend cannot fill memory.
 const WAITING_MAX: usize = 16_384;
@@ -32,6 +35,8 @@ pub struct Bounds {
     pub batch_max: usize,
     /// Batches at the same time, at least 1.
     pub in_flight_max: usize,
+    /// Least time from one batch to the next, unless it is full; zero: none.
+    pub pause: Duration,
 }
 
 impl<A: Send + 'static> Coalescer<A> {
@@ -44,12 +49,11 @@ impl<A: Send + 'static> Coalescer<A> {
         let (sender, mut receiver) = mpsc::channel::<Question<A>>(WAITING_MAX);
         tokio::spawn(async move {
             let permits = Arc::new(Semaphore::new(bounds.in_flight_max.max(1)));
+            let mut not_before = Instant::now();
             loop {
                 let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-                let mut questions = Vec::with_capacity(bounds.batch_max.min(64));
-                if receiver.recv_many(&mut questions, bounds.batch_max.max(1)).await == 0 {
-                    return;
-                }
+                let Some(questions) = gather(&mut receiver, bounds.batch_max.max(1), not_before).await else { return };
+                not_before = Instant::now() + bounds.pause;
                 let ask = ask.clone();
                 tokio::spawn(async move {
                     answer(questions, ask).await;
@@ -66,6 +70,22 @@ impl<A: Send + 'static> Coalescer<A> {
         self.sender.try_send(Question { name, reply }).ok()?;
         answer.await.ok().flatten()
     }
+}
+
+/// The next batch: what waits at `not_before`, or the first question after it; `None` when nobody can ask any more.
+async fn gather<Q>(receiver: &mut mpsc::Receiver<Q>, batch_max: usize, not_before: Instant) -> Option<Vec<Q>> {
+    let mut batch = Vec::with_capacity(batch_max.min(64));
+    if receiver.recv_many(&mut batch, batch_max).await == 0 {
+        return None;
+    }
+    if Instant::now() < not_before {
+        sleep_until(not_before).await;
+        while batch.len() < batch_max {
+            let Ok(question) = receiver.try_recv() else { break };
+            batch.push(question);
+        }
+    }
+    Some(batch)
 }
 
 async fn answer<A, F, R>(questions: Vec<Question<A>>, ask: F)
@@ -88,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_each_with_its_own() {
-        let bounds = Bounds { batch_max: 8, in_flight_max: 2 };
+        let bounds = Bounds { batch_max: 8, in_flight_max: 2, pause: Duration::ZERO };
         let lengths = Coalescer::start(bounds, |names: Vec<Folded>| async move {
             Some(names.iter().map(|name| name.as_bytes().len()).collect())
         });
@@ -104,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_backend_that_cannot_say_answers_none() {
-        let bounds = Bounds { batch_max: 8, in_flight_max: 1 };
+        let bounds = Bounds { batch_max: 8, in_flight_max: 1, pause: Duration::ZERO };
         let mute = Coalescer::<u8>::start(bounds, |_| async { None });
         assert_eq!(mute.ask(fold("anna")).await, None);
     }

@@ -11,12 +11,12 @@ use crate::names::{Checked, Folded, Reason, check};
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use sqlx::PgPool;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Filter look-ups are cheap and many: while two batches are under way, the next one grows.
-const FILTER: Bounds = Bounds { batch_max: 256, in_flight_max: 2 };
+/// Filter look-ups are cheap and many: what comes within a millisecond of the last batch travels together.
+const FILTER: Bounds = Bounds { batch_max: 256, in_flight_max: 2, pause: Duration::from_millis(1) };
 /// A database question holds a connection: few, and large.
-const DATABASE: Bounds = Bounds { batch_max: 500, in_flight_max: 4 };
+const DATABASE: Bounds = Bounds { batch_max: 500, in_flight_max: 4, pause: Duration::ZERO };
 
 /// Can the name be had?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -157,6 +157,9 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 /// Runs the `main` of a service: logs, a runtime of `WORKERS` threads (default: one per core), exit code.
 ///
+/// With one worker everything runs on the thread that calls, and tasks wake each other without a system call: right for
+/// a service that has as many replicas as there are cores.
+///
 /// 0 when `main` returns; 1, with the error and its causes in the log, when it fails.
 pub fn run<F, E>(name: &'static str, main: impl FnOnce() -> F) -> ExitCode
 where
@@ -187,7 +190,9 @@ where
 }
 
 fn runtime(workers: usize) -> Result<tokio::runtime::Runtime, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(workers.clamp(1, 1024)).enable_all().build()?)
+    use tokio::runtime::Builder;
+    let mut builder = if workers <= 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    Ok(builder.worker_threads(workers.clamp(1, 1024)).enable_all().build()?)
 }
 
 /// Cores this process may use, at least 1.

@@ -88,7 +88,7 @@ async fn slow_heads_make_room_for_whoever_comes_when_all_places_are_taken() {
         slow.spawn(drip(address, "GET / HTTP/1.1\r\nHost: a\r\nX: ".into(), "x"));
     }
     world.told("all places are taken", |figures| figures.connections >= 40).await;
-    // Whoever came a moment ago may stay for a second; so the first may be refused, and not for long.
+    // Whoever came a moment ago may stay; so the first may be refused, and not for long.
     let end = Instant::now() + PATIENCE;
     while !Client::connect(address).await.get("/").await.is_ok_and(|answer| answer.status() == 200) {
         assert!(Instant::now() < end, "nobody else is served");
