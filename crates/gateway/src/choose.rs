@@ -2,7 +2,8 @@
 
 use crate::{belonging::Belonging, draw::draw, table::Backend};
 use plimsoll_control::route::{
-    self, Replica, Version,
+    self, Admission, Replica, Version,
+    again::TRIED_MAX,
     version::{pick_for_copy, version},
 };
 use std::{cell::RefCell, sync::atomic::Ordering::Relaxed};
@@ -15,23 +16,20 @@ thread_local! {
 /// Replicas that a request was sent to: by their pools' numbers, which no other start of a replica ever gets.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tried {
-    pools: [u64; Self::MOST],
+    pools: [u64; TRIED_MAX],
     count: usize,
 }
 
 impl Tried {
-    /// More replicas are not tried for one request.
-    const MOST: usize = 8;
-
     pub(crate) fn add(&mut self, pool: u64) {
-        if self.count < Self::MOST {
+        if self.count < TRIED_MAX {
             self.pools[self.count] = pool;
             self.count += 1;
         }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.count == Self::MOST
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 }
 
@@ -52,15 +50,13 @@ pub(crate) fn choose(backend: &Backend, tried: &Tried, belonging: &Belonging) ->
     let version = canary.map_or(Version::Either, |canary| version(&canary.rule, canary.salt, belonging.asked));
     SEEN.with_borrow_mut(|seen| {
         look(backend, seen);
-        let open = seen.iter().filter(|replica| replica.open).count() as u64;
-        if open == 0 {
-            return Choice::Nobody;
+        let open = seen.iter().map(|replica| u32::from(replica.open)).sum();
+        match route::admit(&backend.limits, open, backend.live.in_flight.load(Relaxed)) {
+            Admission::Nobody => return Choice::Nobody,
+            Admission::Full => return Choice::Full,
+            Admission::Choose => {}
         }
-        let most = open * u64::from(backend.limits.in_flight_max.max(1));
-        if u64::from(backend.live.in_flight.load(Relaxed)) >= most {
-            return Choice::Full;
-        }
-        let mut places = [0; Tried::MOST];
+        let mut places = [0; TRIED_MAX];
         let mut count = 0;
         for pool in &tried.pools[..tried.count] {
             if let Some(place) = backend.endpoints.iter().position(|endpoint| endpoint.pool == *pool) {

@@ -1,5 +1,5 @@
-//! Sends a request to a replica, and to another one when that is safe and may help. It does not know how a request is carried:
-//! that is an [`Errand`]'s business.
+//! Sends a request to a replica, and to another one when that is safe and may help, as `control::route` says: whether it is
+//! shed, waits or is tried again is decided there. How a request is carried is an [`Errand`]'s business.
 //!
 //! Invariant: a replica that was tried is never tried again (a kept connection that its replica had closed is no try).
 //! Invariant: a request that may have been acted on is sent again only if its method is idempotent and its body can be sent
@@ -8,7 +8,7 @@
 use crate::{
     belonging::{Belonging, set_cookie},
     choose::{Choice, Tried, choose},
-    hold::hold,
+    hold::{Wait, hold},
     live::bump,
     mirror::mirror,
     outgoing::Outgoing,
@@ -18,16 +18,10 @@ use crate::{
     visit::{Flight, Visit},
 };
 use http::StatusCode;
+pub(crate) use plimsoll_control::route::again::{REPEATABLE_MAX, is_idempotent};
+use plimsoll_control::route::{Again, Failed, again};
 use std::{sync::Arc, time::Instant};
 use tokio::time;
-
-/// Bodies of idempotent requests up to this are read first, so that they can be sent again. In bytes.
-pub(crate) const REPEATABLE_MAX: u64 = 64 * 1024;
-
-/// Whether doing it twice is as doing it once: RFC 9110 §9.2.2. TRACE is not served.
-pub(crate) fn is_idempotent(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
-}
 
 /// A request that is to be carried to a replica.
 pub(crate) trait Errand: Send {
@@ -87,14 +81,16 @@ pub(crate) async fn forward<E: Errand>(
     let mut tried = Tried::default();
     let mut sent = 0;
     let mut last: Option<Problem> = None;
+    let mut wait = Wait::default();
     let mut now = visit.started;
     loop {
         let place = match choose(&backend, &tried, belonging) {
             Choice::Take(place) => place,
             Choice::Full => return Err(shed(visit, &backend)),
             // Those that were tried are dead or refuse: whoever comes next may serve it.
-            Choice::Nobody if sent == 0 || (last.is_some() && time::Instant::now() < patience.deadline) => {
-                backend = held(visit, &backend, (&tried, belonging), errand, last.as_ref()).await?;
+            Choice::Nobody => {
+                wait.due = (sent > 0).then_some(patience.deadline);
+                backend = held(visit, &backend, (&tried, belonging), errand, (&mut wait, last.as_ref())).await?;
                 now = Instant::now();
                 if sent == 0 {
                     // Waiting for a replica is not waiting for its answer.
@@ -102,7 +98,6 @@ pub(crate) async fn forward<E: Errand>(
                 }
                 continue;
             }
-            Choice::Nobody => return Err(last.unwrap_or_else(|| shed(visit, &backend))),
         };
         let endpoint = &backend.endpoints[place];
         if backend.canary.is_some() && !endpoint.canary && visit.tries == 0 {
@@ -116,9 +111,10 @@ pub(crate) async fn forward<E: Errand>(
         now = Instant::now();
         match attempted {
             Ok(answer) => {
-                let failed = flight.head_came(E::status(&answer), now);
+                let failing = flight.head_came(E::status(&answer), now);
                 sent += 1;
-                if failed && may_try_again(visit, &backend, errand, (&tried, belonging), sent) {
+                if failing && may_try_again(visit, &backend, errand, (&tried, belonging), (Failed::Failing, sent)) {
+                    last = Some(thrown_away(E::status(&answer), endpoint));
                     continue;
                 }
                 let replica = tell_replica(&backend, endpoint, (belonging, connection.secure));
@@ -126,20 +122,15 @@ pub(crate) async fn forward<E: Errand>(
             }
             Err(failure) => {
                 let problem = problem_of(&failure, endpoint, &backend);
-                if !failure.is_the_replicas() {
+                let failed = failure.failed();
+                if failed == Failed::Elsewhere {
                     return Err(problem);
                 }
                 if flight.failed() >= u32::from(backend.resilience.eject_after) {
                     connection.shared.nudge.notify_one();
                 }
-                let unsent = matches!(failure, Failure::Refused(_));
-                sent += u32::from(!unsent);
-                let again = if unsent {
-                    !tried.is_full() && errand.is_whole()
-                } else {
-                    !matches!(failure, Failure::TimedOut) && may_repeat(visit, &backend, errand, &tried, sent)
-                };
-                if !again {
+                sent += u32::from(failed != Failed::Unsent);
+                if !may_try_again(visit, &backend, errand, (&tried, belonging), (failed, sent)) {
                     return Err(problem);
                 }
                 last = Some(problem);
@@ -154,10 +145,10 @@ async fn held<E: Errand>(
     backend: &Backend,
     (tried, belonging): (&Tried, &Belonging),
     errand: &mut E,
-    last: Option<&Problem>,
+    (wait, last): (&mut Wait, Option<&Problem>),
 ) -> Result<Arc<Backend>, Problem> {
     let service = visit.route.as_ref().map_or("", |route| route.service.as_str());
-    let waiting = Box::pin(errand.wait(hold(&visit.connection.shared, service, backend, (tried, belonging))));
+    let waiting = Box::pin(errand.wait(hold(&visit.connection.shared, service, backend, (tried, belonging), wait)));
     match waiting.await {
         None => Err(problem_of_client(&Failure::Gone)),
         Some(Ok(backend)) => Ok(backend),
@@ -172,27 +163,39 @@ fn tell_replica(backend: &Backend, endpoint: &Endpoint, (known, secure): (&Belon
     (known.replica.as_ref() != Some(&endpoint.cookie)).then(|| set_cookie(name, &endpoint.cookie, secure))
 }
 
-/// Whether an answer 502, 503 or 504 may be thrown away for another try: only if there is somebody else.
+/// Whether a request that failed in this way, and was sent so often, is tried on another replica.
 fn may_try_again<E: Errand>(
     visit: &Visit,
     backend: &Backend,
     errand: &E,
     (tried, belonging): (&Tried, &Belonging),
-    sent: u32,
+    (failed, sent): (Failed, u32),
 ) -> bool {
-    matches!(choose(backend, tried, belonging), Choice::Take(_)) && may_repeat(visit, backend, errand, tried, sent)
+    let seen = again::Seen {
+        failed,
+        tried: tried.count(),
+        sent,
+        repeatable: errand.can_repeat(),
+        whole: errand.is_whole(),
+        other: failed == Failed::Failing && matches!(choose(backend, tried, belonging), Choice::Take(_)),
+    };
+    match again(&backend.resilience, &seen) {
+        Again::No => false,
+        Again::Free => true,
+        Again::Allowed => {
+            let may = backend.live.take_retry();
+            if may {
+                visit.count_retry();
+            }
+            may
+        }
+    }
 }
 
-/// Whether a request that was sent may be sent once more.
-fn may_repeat<E: Errand>(visit: &Visit, backend: &Backend, errand: &E, tried: &Tried, sent: u32) -> bool {
-    let may = errand.can_repeat()
-        && sent < u32::from(backend.resilience.tries_max)
-        && !tried.is_full()
-        && backend.live.take_retry();
-    if may {
-        visit.count_retry();
-    }
-    may
+/// What is told of an answer that was given up for a better one, if none comes.
+fn thrown_away(status: u16, endpoint: &Endpoint) -> Problem {
+    let detail = format!("{} answered {status}, and no other replica could be asked", endpoint.live.id);
+    Problem::new(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), "failing", detail)
 }
 
 fn shed(visit: &Visit, backend: &Backend) -> Problem {

@@ -3,7 +3,7 @@
 //! What a choice needs (in-flight, latency, share) is shared; what is only counted is kept apart for each worker, so that
 //! workers don't take cache lines from each other, and is added up when somebody asks.
 
-use plimsoll_control::route::budget;
+use plimsoll_control::route::{budget, noted};
 use plimsoll_model::{ReplicaId, route::Resilience};
 use plimsoll_wire::gateway::BUCKETS_US;
 use std::{
@@ -96,12 +96,9 @@ impl ReplicaLive {
         }
     }
 
-    /// The head of an answer came after so long: one part in eight of the new, so that ten answers tell.
+    /// The head of an answer came after so long.
     pub(crate) fn note_latency(&self, micros: u64) {
-        let new = u32::try_from(micros).unwrap_or(u32::MAX).max(1);
-        let old = self.latency_us.load(Relaxed);
-        let next = if old == 0 { new } else { old - old / 8 + new / 8 };
-        self.latency_us.store(next, Relaxed);
+        self.latency_us.store(noted::latency(self.latency_us.load(Relaxed), micros), Relaxed);
     }
 
     pub(crate) fn answers(&self) -> u64 {
@@ -138,12 +135,12 @@ pub(crate) struct ServiceLive {
 pub(crate) struct Padded(pub(crate) AtomicU64);
 
 impl ServiceLive {
-    fn new(workers: usize) -> Self {
+    fn new(policy: &Resilience, workers: usize) -> Self {
         Self {
             in_flight: AtomicU32::new(0),
             held: AtomicU32::new(0),
             ready: Notify::new(),
-            retries_left: AtomicU64::new(budget::start(&Resilience::default())),
+            retries_left: AtomicU64::new(budget::start(policy)),
             copies: AtomicU32::new(0),
             copies_dropped: AtomicU64::new(0),
             synthetic: AtomicU32::new(0),
@@ -158,7 +155,7 @@ impl ServiceLive {
 
     /// Takes one retry from the allowance; `false` if nothing is left of it.
     pub(crate) fn take_retry(&self) -> bool {
-        self.retries_left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(budget::MILLI)).is_ok()
+        self.retries_left.fetch_update(Relaxed, Relaxed, budget::take).is_ok()
     }
 }
 
@@ -207,9 +204,10 @@ impl Registry {
         Arc::clone(self.processes.entry(id.to_owned()).or_default())
     }
 
-    pub(crate) fn service(&mut self, name: &str) -> Arc<ServiceLive> {
+    /// The figures of a service; one that is new begins with what its policy allows to be tried again.
+    pub(crate) fn service(&mut self, name: &str, policy: &Resilience) -> Arc<ServiceLive> {
         let workers = self.workers;
-        Arc::clone(self.services.entry(name.to_owned()).or_insert_with(|| Arc::new(ServiceLive::new(workers))))
+        Arc::clone(self.services.entry(name.to_owned()).or_insert_with(|| Arc::new(ServiceLive::new(policy, workers))))
     }
 
     pub(crate) fn route(&mut self, name: &str) -> Arc<RouteLive> {

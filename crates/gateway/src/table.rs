@@ -7,7 +7,7 @@ pub(crate) use compile::compile;
 
 use crate::live::{ProcessLive, ReplicaLive, RouteLive, ServiceLive};
 use http::{HeaderMap, Uri};
-use plimsoll_control::route::Replica;
+use plimsoll_control::route::{Replica, admission};
 use plimsoll_model::{
     audience,
     route::{Limits, Members, Protocol, RateLimit, Resilience},
@@ -125,9 +125,9 @@ impl Endpoint {
 }
 
 impl Backend {
-    /// How many requests may be in flight, over all serving replicas.
+    /// How many requests may be in flight, over all open replicas.
     pub(crate) fn in_flight_max(&self) -> u64 {
-        let serving = self.endpoints.iter().filter(|endpoint| endpoint.as_replica().open).count() as u64;
-        serving.max(1) * u64::from(self.limits.in_flight_max.max(1))
+        let open = self.endpoints.iter().filter(|endpoint| endpoint.as_replica().open).count();
+        admission::room(&self.limits, u32::try_from(open).unwrap_or(u32::MAX))
     }
 }

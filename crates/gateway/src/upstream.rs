@@ -20,6 +20,7 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use plimsoll_control::route::Failed;
 use std::{
     future::{Future, poll_fn},
     io,
@@ -60,9 +61,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Whether it tells something about the replica.
-    pub(crate) fn is_the_replicas(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Closed | Self::TimedOut | Self::Nonsense(_))
+    /// What it is to those who decide whether the request is tried again.
+    pub(crate) fn failed(&self) -> Failed {
+        match self {
+            Self::Refused(_) => Failed::Unsent,
+            Self::Closed | Self::Nonsense(_) => Failed::Broken,
+            Self::TimedOut => Failed::Late,
+            Self::Body | Self::Exhausted | Self::Gone | Self::Slow | Self::Framing(_) => Failed::Elsewhere,
+        }
     }
 }
 

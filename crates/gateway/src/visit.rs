@@ -7,6 +7,7 @@ use crate::{
     table::Route,
 };
 use http::{HeaderValue, Request, Version, header::HOST};
+use plimsoll_control::route::again::is_failing;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
@@ -172,7 +173,7 @@ impl Flight {
         if status >= 500 {
             bump(&self.live.shards[self.worker].errors, 1);
         }
-        if matches!(status, 502..=504) {
+        if is_failing(status) {
             self.live.failures.fetch_add(1, Relaxed);
             return true;
         }

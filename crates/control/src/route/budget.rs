@@ -37,6 +37,13 @@ pub fn refill(policy: &Resilience, seen: Seen) -> u64 {
     seen.left.saturating_add(earned).min(most)
 }
 
+/// What is left when one retry is taken; `None`: there is none to be taken. Both in thousandths of a retry.
+#[inline]
+#[must_use]
+pub fn take(left: u64) -> Option<u64> {
+    left.checked_sub(MILLI)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

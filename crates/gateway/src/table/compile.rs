@@ -69,7 +69,7 @@ fn compile_hosts(edition: &RouteTable, services: &BTreeMap<String, Arc<Backend>>
 }
 
 fn compile_service(name: &str, service: &route::Backend, registry: &mut Registry) -> Backend {
-    let live = registry.service(name);
+    let live = registry.service(name, &service.resilience);
     let compile = |endpoint| compile_endpoint(endpoint, service.canary.as_ref(), registry);
     let endpoints = service.replicas.iter().map(compile).collect();
     let canary =

@@ -36,7 +36,7 @@ impl Liveness {
         });
         let patience =
             plan.stations.iter().filter_map(|station| station.service.as_ref()).map(|service| &service.limits).map(
-                |limits| ns(limits.response).saturating_add(ns(limits.hold)).saturating_add(4 * ns(limits.connect)),
+                |limits| ns(limits.response).saturating_add(ns(limits.hold)).saturating_add(8 * ns(limits.connect)),
             );
         // A request may wait for its own service, and that one for each that it calls.
         let patience_ns = patience.fold(LATE_NS, u64::saturating_add);

@@ -6,7 +6,7 @@ use super::{
     state::{Call, Where},
 };
 use crate::plan::{LONGEST_NS, SECOND};
-use plimsoll_control::route::limit::limit;
+use plimsoll_control::route::{again::TRIED_MAX, limit::limit};
 
 impl World {
     pub(super) fn begin_traffic(&mut self) {
@@ -149,8 +149,11 @@ impl Call {
             place: NONE,
             begun: 0,
             sent: 0,
-            tried: [NONE; 4],
+            waited: 0,
+            due: 0,
+            tried: [NONE; TRIED_MAX],
             tries: 0,
+            sends: 0,
             asked: 0,
             failed: false,
             abandoned: false,

@@ -2,7 +2,6 @@
 
 use super::{
     Event, NONE, WEIGH_EVERY, Word, World,
-    observe::Outcome,
     state::{Stage, Where},
 };
 use plimsoll_control::route::{self, SeenReplica, Standing, budget};
@@ -110,7 +109,8 @@ impl World {
     fn expire_late(&mut self, station: usize) {
         let now = self.wheel.now();
         while let Some((deadline, index, life)) = self.stations[station].deadlines.front().copied() {
-            let done = self.calls[index as usize].life != life;
+            let call = &self.calls[index as usize];
+            let done = call.life != life || call.due != deadline;
             if !done && deadline > now {
                 break;
             }
@@ -126,7 +126,7 @@ impl World {
             }
             self.stations[station].held.pop_front();
             if waits {
-                self.finish(index, Outcome::Held);
+                self.give_up(index);
             }
         }
     }

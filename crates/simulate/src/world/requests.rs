@@ -3,19 +3,14 @@
 use super::{
     Event, NONE, Word, World,
     observe::Outcome,
-    state::{Call, Stage, Where},
+    state::{Call, Replica, Stage, Where},
 };
 use crate::plan::{LONGEST_NS, Plan, SECOND, ns};
-use plimsoll_control::route::{Version, budget, stick};
-
-/// Why one try failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Broken {
-    /// Nobody listens, or the connection was cut.
-    Cut,
-    /// Its queue is full.
-    Refused,
-}
+use plimsoll_control::route::{
+    Admission, Again, Failed, Hold, Version, admit,
+    again::{self, TRIED_MAX, again},
+    budget, hold, noted, pick, stick,
+};
 
 impl World {
     /// Chooses a replica for a request, or has it wait for one.
@@ -27,23 +22,13 @@ impl World {
             own.in_flight += 1;
             return self.send(index, member);
         };
-        let open = own.among.open();
-        if open == 0 && call.tries == 0 {
-            return self.hold(index);
+        match admit(&service.limits, own.among.open(), own.in_flight) {
+            Admission::Nobody => return self.hold(index),
+            Admission::Full => return self.finish(index, Outcome::Shed),
+            Admission::Choose => {}
         }
-        if open > 0 && own.in_flight >= open.saturating_mul(service.limits.in_flight_max.max(1)) {
-            return self.finish(index, Outcome::Shed);
-        }
-        let mut tried = [0_usize; 4];
-        let mut count = 0;
-        for replica in call.tried.iter().take(call.tries.into()) {
-            let place = self.replicas[*replica as usize].place;
-            if place != NONE && own.viewed.get(place as usize) == Some(replica) {
-                tried[count] = place as usize;
-                count += 1;
-            }
-        }
-        let tried = &tried[..count];
+        let mut places = [0; TRIED_MAX];
+        let tried = tried_places(call, &own.viewed, &self.replicas, &mut places);
         let cookie = match (&service.sticky, call.source) {
             (Some(_), source) if source != NONE => {
                 self.sources[source as usize].cookies.get(call.user as usize).copied().filter(|one| *one != NONE)
@@ -63,33 +48,48 @@ impl World {
                 }
                 own.in_flight += 1;
                 own.view[place].in_flight += 1;
-                if call.tries == 0 {
-                    own.requests += 1;
-                    let deadline = call.begun + ns(service.limits.response);
-                    own.deadlines.push_back((deadline, index, call.life));
+                own.requests += u64::from(call.tries == 0);
+                if call.due == 0 {
+                    let due = self.wheel.now() + ns(service.limits.response);
+                    own.deadlines.push_back((due, index, call.life));
+                    self.calls[index as usize].due = due;
                 }
                 self.send(index, replica);
             }
-            None if call.tries == 0 => self.hold(index),
-            None => self.finish(index, Outcome::Broken),
+            None => self.hold(index),
         }
     }
 
-    /// A request waits for a replica that can take it.
+    /// A request waits for a replica that can take it, if it may.
     fn hold(&mut self, index: u32) {
+        let now = self.wheel.now();
         let call = &mut self.calls[index as usize];
         let station = call.station as usize;
         let own = &mut self.stations[station];
         let Some(service) = &self.plan.stations[station].service else { return };
-        if own.held.len() >= service.limits.held_max as usize {
-            return self.finish(index, Outcome::Held);
+        let seen = hold::Seen {
+            held: u32::try_from(own.held.len()).unwrap_or(u32::MAX),
+            waited: super::millis(call.waited),
+            left: (call.sends > 0).then(|| super::millis(call.due.saturating_sub(now))),
+        };
+        let Hold::For(most) = hold(&service.limits, &seen) else { return self.give_up(index) };
+        (call.at, call.sent) = (Where::Held, now);
+        if call.sends == 0 {
+            // Waiting for a replica is not waiting for its answer.
+            call.due = 0;
         }
-        call.at = Where::Held;
-        let until = self.wheel.now() + ns(service.limits.hold);
-        own.held.push_back((until, index, call.generation));
+        let until = now + ns(most);
+        let place = own.held.partition_point(|one| one.0 <= until);
+        own.held.insert(place, (until, index, call.generation));
         if own.scaler.is_some() && own.replicas == 0 {
-            self.wheel.push(self.wheel.now(), Event::Scale { station: station as u16 });
+            self.wheel.push(now, Event::Scale { station: station as u16 });
         }
+    }
+
+    /// No replica came for a request, or too many wait already.
+    pub(super) fn give_up(&mut self, index: u32) {
+        let outcome = if self.calls[index as usize].sends == 0 { Outcome::Held } else { Outcome::Broken };
+        self.finish(index, outcome);
     }
 
     /// Requests that waited go on, now that somebody can take them.
@@ -97,7 +97,9 @@ impl World {
         let waiting = std::mem::take(&mut self.stations[station].held);
         for (_, index, generation) in waiting {
             if self.is_at(index, generation, Where::Held) {
-                self.calls[index as usize].at = Where::Way;
+                let call = &mut self.calls[index as usize];
+                call.at = Where::Way;
+                call.waited += self.wheel.now() - call.sent;
                 self.route(index);
             }
         }
@@ -147,12 +149,13 @@ impl World {
             return target.stuck.push((index, generation, false));
         }
         if !target.alive || target.warm_at > self.wheel.now() {
-            return self.try_failed(index, Broken::Cut);
+            return self.try_failed(index, Failed::Unsent);
         }
         let own = &self.plan.stations[target.station];
         let works = !target.hung && target.busy < own.workers;
         if !works && target.queue.len() >= own.queue {
-            return self.try_failed(index, Broken::Refused);
+            // As an application does that has too much to do: by 503.
+            return self.try_failed(index, Failed::Failing);
         }
         let call = &mut self.calls[index as usize];
         call.place = target.inside.len() as u32;
@@ -283,12 +286,13 @@ impl World {
             return;
         }
         let call = self.calls[index as usize];
-        self.judge_try(index, true);
+        self.judge_try(index, None);
         self.finish(index, if call.failed { Outcome::Error } else { Outcome::Right });
     }
 
     /// What the gateway makes of one try: figures of the replica. An error of the application is no failure of it.
-    fn judge_try(&mut self, index: u32, good: bool) {
+    fn judge_try(&mut self, index: u32, failed: Option<Failed>) {
+        let good = failed.is_none();
         let call = &mut self.calls[index as usize];
         if !std::mem::take(&mut call.counted) {
             return;
@@ -307,10 +311,8 @@ impl World {
         target.failures = if good { 0 } else { target.failures + 1 };
         if let Some(seen) = station.view.get_mut(target.place as usize) {
             seen.in_flight = target.in_flight;
-            if good {
-                let new = u32::try_from(took / 1000).unwrap_or(u32::MAX).max(1);
-                let old = seen.latency_us;
-                seen.latency_us = if old == 0 { new } else { old - old / 8 + new / 8 };
+            if good || failed == Some(Failed::Failing) {
+                seen.latency_us = noted::latency(seen.latency_us, took / 1000);
             }
             station.settled &= good;
         }
@@ -323,26 +325,48 @@ impl World {
     /// A connection could not be made in time.
     pub(super) fn unconnected(&mut self, index: u32, generation: u32) {
         if self.is_at(index, generation, Where::Way) {
-            self.try_failed(index, Broken::Cut);
+            self.try_failed(index, Failed::Unsent);
         }
     }
 
     /// One try failed: perhaps another replica answers.
-    pub(super) fn try_failed(&mut self, index: u32, why: Broken) {
-        self.judge_try(index, false);
+    pub(super) fn try_failed(&mut self, index: u32, failed: Failed) {
+        self.judge_try(index, Some(failed));
         let call = &mut self.calls[index as usize];
         call.at = Where::Way;
-        let (station, tries) = (call.station as usize, call.tries);
-        let own = &mut self.stations[station];
-        let may = self.plan.stations[station].service.is_some()
-            && tries < own.resilience.tries_max
-            && usize::from(tries) < call.tried.len()
-            && own.retries_left >= budget::MILLI;
-        if may {
-            own.retries_left -= budget::MILLI;
+        call.sends += u8::from(failed != Failed::Unsent);
+        let is_service = self.plan.stations[call.station as usize].service.is_some();
+        if is_service && self.may_try_again(index, failed) {
             return self.route(index);
         }
-        self.finish(index, if why == Broken::Refused { Outcome::Refused } else { Outcome::Broken });
+        self.finish(index, if failed == Failed::Failing { Outcome::Refused } else { Outcome::Broken });
+    }
+
+    /// Whether a request goes to another replica. Every request that is imagined may be sent twice.
+    fn may_try_again(&mut self, index: u32, failed: Failed) -> bool {
+        let call = &self.calls[index as usize];
+        let own = &mut self.stations[call.station as usize];
+        let mut places = [0; TRIED_MAX];
+        let tried = tried_places(call, &own.viewed, &self.replicas, &mut places);
+        let seen = again::Seen {
+            failed,
+            tried: call.tries.into(),
+            sent: call.sends.into(),
+            repeatable: true,
+            whole: true,
+            other: failed == Failed::Failing && pick(&own.view, tried, 0).is_some(),
+        };
+        match again(&own.resilience, &seen) {
+            Again::No => false,
+            Again::Free => true,
+            Again::Allowed => match budget::take(own.retries_left) {
+                Some(left) => {
+                    own.retries_left = left;
+                    true
+                }
+                None => false,
+            },
+        }
     }
 
     /// Whoever asked has their answer, or knows that there is none.
@@ -397,7 +421,7 @@ impl World {
         if call.life != life || call.abandoned || matches!(call.at, Where::Free) {
             return;
         }
-        self.judge_try(index, false);
+        self.judge_try(index, Some(Failed::Late));
         let inside = matches!(call.at, Where::Queued | Where::Working | Where::Calling);
         if inside {
             self.calls[index as usize].abandoned = true;
@@ -437,7 +461,7 @@ impl World {
             } else {
                 // A former try's work is passed over by its place: what it calls finds nobody.
                 call.generation = call.generation.wrapping_add(1);
-                self.try_failed(index, Broken::Cut);
+                self.try_failed(index, Failed::Broken);
             }
         }
         for (index, generation, _) in stuck {
@@ -448,7 +472,7 @@ impl World {
             if call.abandoned {
                 self.free_call(index);
             } else {
-                self.try_failed(index, Broken::Cut);
+                self.try_failed(index, Failed::Broken);
             }
         }
     }
@@ -462,6 +486,24 @@ impl World {
         let call = &self.calls[index as usize];
         call.generation == generation && call.at == place
     }
+}
+
+/// The places in the gateway's view of the replicas that a request was sent to.
+fn tried_places<'p>(
+    call: &Call,
+    viewed: &[u32],
+    replicas: &[Replica],
+    places: &'p mut [usize; TRIED_MAX],
+) -> &'p [usize] {
+    let mut count = 0;
+    for replica in call.tried.iter().take(call.tries.into()) {
+        let place = replicas[*replica as usize].place;
+        if place != NONE && viewed.get(place as usize) == Some(replica) {
+            places[count] = place as usize;
+            count += 1;
+        }
+    }
+    &places[..count]
 }
 
 /// What a request makes its station call.

@@ -11,6 +11,7 @@ use plimsoll_control::{
     health, reconcile, restart, rollout, route, termination,
 };
 use plimsoll_model::{Instant, ReplicaId, RevisionId, route::Resilience};
+use route::again::TRIED_MAX;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A stream of requests, at work.
@@ -69,7 +70,7 @@ pub(crate) struct Station {
     pub(crate) requests: u64,
     pub(crate) refilled: (u64, u64),
     pub(crate) retries_left: u64,
-    /// Requests that wait for a replica: until when, which, and its generation.
+    /// Requests that wait for a replica, in this order: until when, which, and its generation.
     pub(crate) held: VecDeque<(u64, u32, u32)>,
     pub(crate) deadlines: VecDeque<(u64, u32, u32)>,
     /// Sum of work for each request, for figures: nanoseconds of processors.
@@ -199,9 +200,16 @@ pub(crate) struct Call {
     pub(crate) replica: u32,
     pub(crate) place: u32,
     pub(crate) begun: u64,
+    /// When it went to its replica, or began to wait for one.
     pub(crate) sent: u64,
-    pub(crate) tried: [u32; 4],
+    /// How long it has waited for replicas, altogether.
+    pub(crate) waited: u64,
+    /// When its answer is due; 0: no replica has had it since it last waited.
+    pub(crate) due: u64,
+    pub(crate) tried: [u32; TRIED_MAX],
     pub(crate) tries: u8,
+    /// In how many of the tries that failed it may have been acted on.
+    pub(crate) sends: u8,
     pub(crate) asked: u8,
     pub(crate) failed: bool,
     /// Nobody waits for it any more; its replica works on.
