@@ -14,6 +14,7 @@ mod processes;
 mod requests;
 mod scaling;
 mod state;
+mod synthetic;
 mod turn;
 
 pub use observe::{Figures, Outcome, ServiceFigures, SourceFigures};
@@ -66,6 +67,8 @@ pub(crate) enum Event {
     Scale { station: u16 },
     /// What versions answered, for releases.
     Span,
+    /// Both versions of a service are asked what nobody else asked.
+    Synthetic { station: u16 },
     /// Rollouts and replicas are decided about.
     Turn,
     /// A replica's probes are decided about.
@@ -328,6 +331,7 @@ impl World {
             Event::Scrape => self.scrape(),
             Event::Scale { station } => self.scale(station.into()),
             Event::Span => self.tell_spans(),
+            Event::Synthetic { station } => self.ask_both(station.into()),
             Event::Turn => self.turn(),
             Event::Health { replica, process } => self.consider_health(replica, process),
             Event::Probed { replica, process, kind } => self.probed(replica, process, kind),

@@ -34,10 +34,14 @@ impl Liveness {
             let name = station.name.clone();
             Some(Own { name, ready: BTreeSet::new(), wanted: 0, changed_at: 0, start_ns: station.start_ns })
         });
-        let patience =
-            plan.stations.iter().filter_map(|station| station.service.as_ref()).map(|service| &service.limits).map(
-                |limits| ns(limits.response).saturating_add(ns(limits.hold)).saturating_add(8 * ns(limits.connect)),
-            );
+        let patience = plan
+            .stations
+            .iter()
+            .filter_map(|station| station.service.as_ref())
+            .map(|service| &service.limits)
+            .map(|limits| {
+                ns(limits.response).saturating_add(ns(limits.hold)).saturating_add(ns(limits.connect).saturating_mul(8))
+            });
         // A request may wait for its own service, and that one for each that it calls.
         let patience_ns = patience.fold(LATE_NS, u64::saturating_add);
         Self { services: services.collect(), faults: 0, calm_since: 0, patience_ns }

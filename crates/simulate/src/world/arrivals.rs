@@ -158,6 +158,7 @@ impl Call {
             failed: false,
             abandoned: false,
             counted: false,
+            synthetic: false,
             at: Where::Way,
             stage: 0,
             left: 0,

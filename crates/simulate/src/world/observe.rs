@@ -142,6 +142,8 @@ pub struct ServiceFigures {
     pub scalings: u64,
     /// Replicas that the gateway left out.
     pub ejections: u64,
+    /// Requests that nobody made, to judge releases by.
+    pub synthetic: u64,
     /// What happened in releases, and when (nanoseconds).
     pub releases: Vec<(u64, rollout::Event)>,
     /// Its course.
@@ -266,7 +268,7 @@ impl Figures {
         for own in &mut self.services {
             (own.replica_seconds, own.counted_s) = (0.0, 0.0);
             (own.replicas_min, own.replicas_max) = (u32::MAX, 0);
-            (own.restarts, own.scalings, own.ejections) = (0, 0, 0);
+            (own.restarts, own.scalings, own.ejections, own.synthetic) = (0, 0, 0, 0);
         }
     }
 

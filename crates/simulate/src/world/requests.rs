@@ -105,15 +105,20 @@ impl World {
         }
     }
 
-    /// A request goes to a replica.
+    /// A request goes to a replica, and counts there.
     fn send(&mut self, index: u32, replica: u32) {
+        self.replicas[replica as usize].in_flight += 1;
+        self.calls[index as usize].counted = true;
+        self.go(index, replica);
+    }
+
+    /// A request is on its way to a replica.
+    pub(super) fn go(&mut self, index: u32, replica: u32) {
         let now = self.wheel.now();
-        let target = &mut self.replicas[replica as usize];
-        target.in_flight += 1;
+        let target = &self.replicas[replica as usize];
         let call = &mut self.calls[index as usize];
         call.replica = replica;
         call.sent = now;
-        call.counted = true;
         call.at = Where::Way;
         if usize::from(call.tries) < call.tried.len() {
             call.tried[usize::from(call.tries)] = replica;
@@ -335,8 +340,8 @@ impl World {
         let call = &mut self.calls[index as usize];
         call.at = Where::Way;
         call.sends += u8::from(failed != Failed::Unsent);
-        let is_service = self.plan.stations[call.station as usize].service.is_some();
-        if is_service && self.may_try_again(index, failed) {
+        let may_go_on = !call.synthetic && self.plan.stations[call.station as usize].service.is_some();
+        if may_go_on && self.may_try_again(index, failed) {
             return self.route(index);
         }
         self.finish(index, if failed == Failed::Failing { Outcome::Refused } else { Outcome::Broken });
@@ -386,6 +391,9 @@ impl World {
                 self.resume(call.parent, outcome);
             }
             return;
+        }
+        if call.synthetic {
+            return self.count_synthetic(call, outcome);
         }
         if call.source == NONE {
             return;

@@ -54,6 +54,7 @@ pub(crate) struct Station {
     pub(crate) shares: Vec<rollout::Share>,
     pub(crate) sets: Vec<reconcile::SetWanted>,
     pub(crate) scaler: Option<Scaler>,
+    pub(crate) synthetic: Synthetic,
     pub(crate) resilience: Resilience,
     pub(crate) begun: bool,
     pub(crate) serials: u64,
@@ -77,6 +78,20 @@ pub(crate) struct Station {
     pub(crate) busy_ns: u64,
     /// The same in time of workers.
     pub(crate) worked_ns: u64,
+}
+
+/// What two versions of a service are asked beside what users ask.
+#[derive(Debug)]
+pub(crate) struct Synthetic {
+    /// The versions that are asked; `None`: nobody is.
+    pub(crate) versions: Option<[usize; 2]>,
+    /// From one to the next, in nanoseconds.
+    pub(crate) every: u64,
+    /// The next ones are on their way.
+    pub(crate) begun: bool,
+    pub(crate) turn: usize,
+    /// How many have not ended.
+    pub(crate) under_way: u32,
 }
 
 /// An autoscaler, between two decisions.
@@ -215,6 +230,8 @@ pub(crate) struct Call {
     /// Nobody waits for it any more; its replica works on.
     pub(crate) abandoned: bool,
     pub(crate) counted: bool,
+    /// Nobody made it.
+    pub(crate) synthetic: bool,
     pub(crate) at: Where,
     pub(crate) stage: u32,
     pub(crate) left: u32,
@@ -269,6 +286,7 @@ fn station(plan: &Plan, own: &StationPlan) -> Station {
         shares: Vec::new(),
         sets: Vec::new(),
         scaler: own.scaling.as_ref().map(|_| Scaler::default()),
+        synthetic: Synthetic::none(),
         begun: false,
         serials: 0,
         members: Vec::new(),

@@ -117,11 +117,7 @@ impl World {
         let own = &self.stations[station];
         let replicas: Vec<ReplicaSeen> = own.members.iter().map(|index| self.replica_seen(*index)).collect();
         let Some(service) = &self.plan.stations[station].service else { return u64::MAX };
-        let mut policy = rollout::Policy::of(&service.rollout, service.probes.readiness.as_ref(), own.replicas);
-        // Only users ask here, as the plan imagines them.
-        if let Some(analysis) = &mut policy.rollout.analysis {
-            analysis.synthetic = None;
-        }
+        let policy = rollout::Policy::of(&service.rollout, service.probes.readiness.as_ref(), own.replicas);
         let own = &mut self.stations[station];
         let wanted = own.versions[own.wanted].id.clone();
         // A `before` command is imagined to end well, in no time.
@@ -146,6 +142,10 @@ impl World {
         if self.stations[station].shares != shares || !shares.is_empty() {
             self.stations[station].shares = shares;
             self.give_weights(station);
+        }
+        let asks = policy.rollout.analysis.as_ref().and_then(|analysis| analysis.synthetic.as_ref());
+        if let Some(asks) = asks {
+            self.ask_synthetic(station, &decision.synthetic, asks.requests_per_second);
         }
         decision.again_at.map_or(u64::MAX, nanosecond)
     }

@@ -13,3 +13,4 @@ mod scaling;
 mod scene;
 mod storm;
 mod swarms;
+mod synthetic;
