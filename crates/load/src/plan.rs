@@ -79,7 +79,7 @@ pub struct RequestTemplate {
     pub headers: Vec<(String, String)>,
     /// The body; "" for none.
     pub body: String,
-    /// How often it is chosen, in proportion to the others' weights; 0 is never.
+    /// How often it is chosen, in proportion to the others' weights; 0 is never. Where all are 1 they are chosen in turn.
     pub weight: u32,
     /// The status codes that count as the right answer.
     pub expect: Statuses,

@@ -108,6 +108,7 @@ impl Plan {
         });
         let setup = Arc::new(Setup {
             weights: weights.collect(),
+            equal: self.requests.iter().all(|request| request.weight == 1),
             connector: Connector::new(&self.target, self.clients)?,
             prepared,
             seed: self.seed,

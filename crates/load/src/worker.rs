@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) prepared: Vec<Prepared>,
     /// For each template, the sum of the weights up to and including it.
     pub(crate) weights: Vec<u64>,
+    /// All weights are 1.
+    pub(crate) equal: bool,
     pub(crate) connector: Connector,
     pub(crate) seed: u64,
     pub(crate) first_number: u64,
@@ -211,9 +213,12 @@ impl Worker {
         }
     }
 
+    /// In turn where all weights are 1, so that as many numbers as there are templates have each of them once; else by
+    /// weight, drawn.
     fn choose(&self, number: u64) -> usize {
         match self.setup.weights.as_slice() {
             [] | [_] => 0,
+            weights if self.setup.equal => usize::try_from(number % weights.len() as u64).unwrap_or(0),
             weights => {
                 let total = weights.last().copied().unwrap_or(1);
                 let drawn = Draw::of_request(self.setup.seed ^ 0x57EA_D7E5, number).below(total);

@@ -208,7 +208,7 @@ pub struct Request {
     pub body: Option<String>,
     /// Statuses that are right; empty is any 2xx or 3xx.
     pub status: Vec<u16>,
-    /// Made once before the others, its answer being used by them (`{login.token}`): a sign-in.
+    /// Made before the others, its answer being used by them (`{login.token}`): a sign-in.
     pub login: Option<Box<Login>>,
 }
 
@@ -226,14 +226,22 @@ impl Default for Request {
     }
 }
 
-/// A sign-in that is made once, before the requests that need it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// A sign-in that is made before the requests that need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Login {
     /// The sign-in.
     pub request: Request,
     /// A JSON pointer into its answer (`/token`); what stands there replaces `{login}` in the other requests.
     pub token: String,
+    /// So many sign-ins, each with a token of its own, which the requests use in turn; at least 1, the default.
+    pub sessions: u32,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self { request: Request::default(), token: String::new(), sessions: 1 }
+    }
 }
 
 /// How a promise is measured. `None`: the experiment chooses.

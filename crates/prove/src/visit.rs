@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use plimsoll_load::{Arrivals, Cause, OnceError, Plan, Report, RequestTemplate, Statuses, Target, once};
 use plimsoll_model::promise::{Login, Promise, Request};
 
@@ -11,12 +12,17 @@ use crate::route::Way;
 
 /// How long a request made beforehand may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Sign-ins under way at the same time: they are costly on purpose.
+const SIGN_INS_AT_ONCE: usize = 8;
+const LOGIN_TODO: &str = "correct the promise's `request.login`";
 
 /// Requests that are ready to be made, and where they go.
 #[derive(Debug, Clone)]
 pub(crate) struct Visit {
     pub(crate) way: Way,
     pub(crate) requests: Vec<RequestTemplate>,
+    /// How many sign-ins the requests share, in turn; 0: nobody signs in.
+    pub(crate) sessions: usize,
     connections: Option<u32>,
 }
 
@@ -31,14 +37,15 @@ impl Visit {
         let path = request.and_then(|request| request.path.as_deref()).or(route);
         let host = request.and_then(|request| request.host.as_deref());
         let way = Way::find(&lab.system, &status, host, path)?;
-        let token = match request.and_then(|request| request.login.as_deref()) {
-            Some(login) => Some(sign_in(lab, login, &way.target).await?),
-            None => None,
+        let tokens = match request.and_then(|request| request.login.as_deref()) {
+            Some(login) => sign_in(lab, login, &way.target).await?.into_iter().map(Some).collect(),
+            None => vec![None],
         };
-        let requests = way.paths.iter().map(|(path, _)| template(request, path, token.as_deref()));
-        let requests = requests.collect::<Result<Vec<_>, _>>()?;
-        let visit = Visit { way, requests, connections: promise.load.connections };
-        for request in &visit.requests {
+        let each = tokens.iter().flat_map(|token| way.paths.iter().map(move |(path, _)| (path, token.as_deref())));
+        let requests = each.map(|(path, token)| template(request, path, token)).collect::<Result<Vec<_>, _>>()?;
+        let (paths, sessions) = (way.paths.len(), tokens.iter().flatten().count());
+        let visit = Visit { way, requests, sessions, connections: promise.load.connections };
+        for request in visit.requests.iter().take(paths) {
             look(lab, &visit.way.target, request).await?;
         }
         Ok(visit)
@@ -76,7 +83,10 @@ fn conditions(plan: &Plan, lasted: Duration) -> String {
         format!(", {} after a warm-up of {}", time(lasted), time(plan.warm_up))
     };
     let tls = if plan.target.tls { ", TLS with the certificate unchecked" } else { "" };
-    let names: Vec<String> = plan.requests.iter().map(RequestTemplate::name).collect();
+    let mut names: Vec<String> = plan.requests.iter().map(RequestTemplate::name).collect();
+    // Each session has the same ones.
+    names.sort();
+    names.dedup();
     let (most, timeout) = (plan.connections_max, time(plan.timeout));
     format!(
         "{}; {arrivals}{how_long}; open loop, at most {most} connections{clients}{tls}, time-out {timeout}, seed {}, numbers from {}",
@@ -124,18 +134,23 @@ fn signed(text: &str, token: Option<&str>) -> String {
     }
 }
 
-/// Signs in once, and takes the token out of the answer.
-async fn sign_in(lab: &Lab, login: &Login, target: &Target) -> Result<String, Unproven> {
-    let todo = "correct the promise's `request.login`";
+/// Signs in as often as is asked, some at a time, and takes the tokens out of the answers.
+async fn sign_in(lab: &Lab, login: &Login, target: &Target) -> Result<Vec<String>, Unproven> {
     let Some(path) = login.request.path.as_deref() else {
-        return Err(Unproven::new("the sign-in has no path", todo));
+        return Err(Unproven::new("the sign-in has no path", LOGIN_TODO));
     };
     let template = template(Some(&login.request), path, None)?;
     let target = match &login.request.host {
         Some(host) => Target { host: host.clone(), ..target.clone() },
         None => target.clone(),
     };
-    let answer = once(&target, &template, (lab.seed, lab.numbers(1)), PATIENCE).await;
+    let sign_ins = (0..login.sessions.max(1)).map(|_| token(lab, login, &target, &template));
+    stream::iter(sign_ins).buffered(SIGN_INS_AT_ONCE).try_collect().await
+}
+
+async fn token(lab: &Lab, login: &Login, target: &Target, template: &RequestTemplate) -> Result<String, Unproven> {
+    let todo = LOGIN_TODO;
+    let answer = once(target, template, (lab.seed, lab.numbers(1)), PATIENCE).await;
     let answer = answer.map_err(|error| Unproven::new(format!("the sign-in failed: {error}"), todo))?;
     if !template.expect.has(answer.status) {
         return Err(Unproven::new(format!("the sign-in was answered {}", answer.status), todo));

@@ -24,7 +24,7 @@ pub(crate) static REQUEST: Section = Section {
             Shape::Either(&[Shape::Integer, Shape::List(&Shape::Integer)]),
             "Statuses that are right. Default: any 2xx or 3xx.",
         ),
-        key("login", Shape::Map(&LOGIN), "A sign-in, made once before; its token replaces {login}."),
+        key("login", Shape::Map(&LOGIN), "A sign-in, made before; its token replaces {login}."),
     ],
     foreign: &[],
 };
@@ -34,6 +34,7 @@ static LOGIN: Section = Section {
     keys: &[
         key("request", Shape::Map(&REQUEST), "The sign-in."),
         key("token", Shape::Text, "A JSON pointer into its answer: /token."),
+        key("sessions", Shape::Integer, "So many sign-ins, whose tokens are used in turn. Default 1."),
     ],
     foreign: &[("login", crate::section::Foreign::Called("a sign-in needs no sign-in"))],
 };
@@ -119,6 +120,7 @@ impl Reading<'_, '_> {
                 "remove the inner `login`",
             );
         }
-        Some(Login { request, token: token? })
+        let sessions = fields.get("sessions").map_or(Some(1), |node| self.count(node, 1..=10_000));
+        Some(Login { request, token: token?, sessions: sessions? })
     }
 }

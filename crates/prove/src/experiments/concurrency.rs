@@ -57,6 +57,9 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, crowd: &Crowd<'_>) -> Resu
     let asked = runs.iter().map(|run| run.report.asked).sum();
     let failed = runs.iter().map(|run| run.report.failed).sum();
     let mut figures = vec![figure("users at once", format!("{} in each of {} bursts", crowd.users, runs.len()))];
+    if visit.sessions > 0 {
+        figures.push(figure("sessions", format!("{}, used in turn", visit.sessions)));
+    }
     figures.push(figure("requests", failures_in_words(failed, asked)));
     let mut seen = ConcurrencySeen {
         asked,

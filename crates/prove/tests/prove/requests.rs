@@ -32,7 +32,7 @@ fn creating(pointer: &str) -> Request {
         headers: BTreeMap::from([("authorization".into(), "Bearer {login}".into())]),
         body: Some(r#"{"name":"thing-{n}"}"#.into()),
         status: vec![201],
-        login: Some(Box::new(Login { request: login, token: pointer.into() })),
+        login: Some(Box::new(Login { request: login, token: pointer.into(), sessions: 1 })),
         ..Request::default()
     }
 }
@@ -58,6 +58,38 @@ fn signs_in_once_and_never_makes_the_same_thing_twice() {
         seen.iter().filter(|seen| seen.path == "/api/things").map(|seen| seen.body.as_str()).collect();
     assert!(made.len() > 60, "three bursts and a look: {}", made.len());
     assert_eq!(made.iter().collect::<BTreeSet<_>>().len(), made.len());
+}
+
+/// Each sign-in is answered with a token of its own.
+fn sessions(seen: &Seen) -> (u16, String) {
+    match seen.path.as_str() {
+        "/api/login" => (200, format!(r#"{{"data":{{"token":"{}"}}}}"#, seen.body)),
+        _ if seen.authorization.starts_with("Bearer user-") => (201, String::new()),
+        _ => (403, String::new()),
+    }
+}
+
+#[test]
+fn signs_in_as_often_as_is_asked_and_uses_each_session_equally() {
+    let behaviour = Behaviour { answer: Box::new(sessions), ..Behaviour::default() };
+    let kind = Kind::Concurrency { route: "/api".into(), users: 20, within: LONG, unhurt: None };
+    let mut promise = promise(kind, load(100, 500));
+    let mut request = creating("/data/token");
+    let login = request.login.as_mut().unwrap();
+    (login.sessions, login.request.body) = (20, Some("user-{n}".into()));
+    promise.request = Some(request);
+    let toy = Toy::start(behaviour, |system| {
+        system.promises.insert("it".to_owned(), promise);
+    });
+    let proof = prove_one(&toy);
+    assert_eq!(proof.verdict, Verdict::Held, "{proof:?}");
+    let mut used = BTreeMap::<String, u32>::new();
+    for seen in toy.seen().iter().filter(|seen| seen.path == "/api/things") {
+        *used.entry(seen.authorization.clone()).or_default() += 1;
+    }
+    // Three bursts, and one look before them.
+    assert_eq!(used.len(), 20);
+    assert!(used.values().all(|times| (3..=4).contains(times)), "{used:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod browser;
+mod chromium;
 mod pages;
 mod resilience;
 mod usernames;
