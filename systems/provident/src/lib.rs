@@ -12,6 +12,7 @@ pub mod access;
 pub mod audit;
 pub mod claims;
 pub mod crediting;
+pub mod document;
 pub mod events;
 pub mod filing;
 pub mod filings;

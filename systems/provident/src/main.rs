@@ -1,7 +1,7 @@
 //! The `provident` binary: a role for each service; `migrate`, `seed` and `audit` do one thing and end.
 
 use clap::{Parser, Subcommand};
-use provident::{audit, organization, payment, pension, pf, portal, seed, user, workflow};
+use provident::{audit, document, organization, payment, pension, pf, portal, seed, user, workflow};
 use std::process::ExitCode;
 
 /// A provident fund; settings come from the environment.
@@ -26,6 +26,8 @@ enum Role {
     Workflow,
     /// Pay claims out (PORT, PAYMENTS_URL, EVENTS_URL, USER_URL).
     Payment,
+    /// Serve what people bring to prove a claim (PORT, FUND_URL, USER_URL, TOKEN_SECRET, FILES_DIR).
+    Document,
     /// Serve pages (PORT, USER_URL, ORGANIZATION_URL, PF_URL, PENSION_URL, WORKFLOW_URL).
     Portal,
     /// Bring every schema up to date (FUND_URL, CASES_URL, PAYMENTS_URL).
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Role::Pension => plimsoll_kit::run("provident-pension", pension::serve),
         Role::Workflow => plimsoll_kit::run("provident-workflow", workflow::serve),
         Role::Payment => plimsoll_kit::run("provident-payment", payment::serve),
+        Role::Document => plimsoll_kit::run("provident-document", document::serve),
         Role::Portal => plimsoll_kit::run("provident-portal", portal::serve),
         Role::Migrate => plimsoll_kit::run("provident-migrate", seed::migrate),
         Role::Seed(wanted) => plimsoll_kit::run("provident-seed", || async move { seed::seed(&wanted).await }),

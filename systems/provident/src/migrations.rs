@@ -2,7 +2,7 @@
 
 use sqlx::migrate::Migrator;
 
-/// Of people, organizations, members, the ledger and claims.
+/// Of people, organizations, members, the ledger, claims and documents.
 pub static FUND: Migrator = sqlx::migrate!("./migrations/fund");
 /// Of the cases that people decide.
 pub static CASES: Migrator = sqlx::migrate!("./migrations/cases");

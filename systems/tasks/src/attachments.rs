@@ -1,4 +1,4 @@
-//! What hangs on tasks, in PostgreSQL; the bytes are in [`crate::files`].
+//! What hangs on tasks, in PostgreSQL; the bytes are in [`plimsoll_kit::files`].
 
 use plimsoll_kit::sessions::hex;
 use serde::Serialize;
@@ -99,4 +99,12 @@ pub async fn by_id(pool: &PgPool, id: Uuid) -> Result<Option<Attachment>, sqlx::
 pub async fn delete(pool: &PgPool, task: Uuid, id: Uuid) -> Result<bool, sqlx::Error> {
     let sql = "DELETE FROM attachments WHERE id = $2 AND task_id = $1";
     Ok(sqlx::query(sql).bind(task).bind(id).execute(pool).await?.rows_affected() == 1)
+}
+
+/// Which of these ids an attachment has.
+///
+/// # Errors
+/// The database failed.
+pub async fn known(pool: &PgPool, ids: Vec<Uuid>) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar("SELECT id FROM attachments WHERE id = ANY($1)").bind(ids).fetch_all(pool).await
 }

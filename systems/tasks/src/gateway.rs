@@ -5,12 +5,12 @@
 //!
 //! Invariant: what a client says of its own address is never believed.
 
-use crate::files::FILE_BYTES_MAX;
 use crate::limit::{Limiter, Policy, limited};
 use axum::extract::DefaultBodyLimit;
 use axum::routing::any;
 use axum::{Router, middleware};
 use plimsoll_kit::Service;
+use plimsoll_kit::files::FILE_BYTES_MAX;
 use plimsoll_kit::forward::{FORWARDED, Forward, forward};
 use plimsoll_kit::keyvalue::{KeyValue, KeyValueSettings};
 use plimsoll_kit::peer::PeerSettings;

@@ -8,10 +8,8 @@
 pub mod access;
 pub mod attachments;
 pub mod auth;
-pub mod files;
 pub mod gateway;
 pub mod limit;
-pub mod links;
 pub mod notification;
 pub mod outbox;
 pub mod projects;

@@ -6,13 +6,14 @@ mod openapi;
 mod project;
 
 use crate::access::Access;
-use crate::files::{FILE_BYTES_MAX, Files};
-use crate::links::Links;
+use crate::attachments;
 use crate::store::StoreSettings;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::{delete, get, post, put};
+use plimsoll_kit::files::{FILE_BYTES_MAX, Files};
+use plimsoll_kit::links::Links;
 use plimsoll_kit::metrics::Metrics;
 use plimsoll_kit::postgres;
 use plimsoll_kit::readiness::Readiness;
@@ -76,7 +77,7 @@ async fn sweep(all: Tasks, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     loop {
         ticks.tick().await;
-        match all.files.sweep(&all.access.pool).await {
+        match all.files.sweep(|ids| attachments::known(&all.access.pool, ids)).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "files that no attachment speaks of are removed"),
             Err(why) => tracing::warn!(error = %why, "files are not swept"),

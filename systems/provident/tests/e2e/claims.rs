@@ -76,6 +76,34 @@ fn advance(amount_paise: i64, account: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_proves_a_claim_hangs_on_it_and_is_read_by_a_link_that_is_good() {
+    let mut world = World::start().await;
+    world.complete();
+    let [anna, paul] = members(&world).await;
+    let claim = claim(&world, &anna, "1", &advance(90_000, "123456789")).await.expect(201).json();
+    let (organization, id) = (claim["organization"].as_str().unwrap(), claim["id"].as_str().unwrap());
+    let (documents, path) = (world.client("document"), format!("/api/v1/documents/{organization}/claims/{id}"));
+    let bring = |bearer, body| More::text(body).with("authorization", bearer).with("content-type", "text/plain");
+    let named = format!("{path}?name=proof%202.txt");
+    documents.send(Method::POST, &named, bring(&paul.bearer, "no")).await.expect(403);
+    documents.send(Method::POST, &named, bring(&anna.bearer, "")).await.expect(422);
+    let brought = documents.send(Method::POST, &named, bring(&anna.bearer, "employed")).await.expect(201).json();
+    assert_eq!((&brought["name"], &brought["bytes"]), (&json!("proof 2.txt"), &json!(8)));
+
+    let employer = world.sign_in("employer0").await;
+    documents.get_as(&paul.bearer, &path).await.expect(403);
+    let listed = documents.get_as(&employer, &path).await.expect(200).json();
+    let url = listed["documents"][0]["url"].as_str().unwrap();
+    let file = documents.get(url).await.expect(200);
+    assert_eq!((file.text.as_str(), file.header("content-type")), ("employed", "text/plain"));
+    assert!(file.header("content-disposition").starts_with("attachment"));
+    documents.get(&url.replace("signature=", "signature=0")).await.expect(403);
+    let other = url.replacen(brought["id"].as_str().unwrap(), id, 1);
+    documents.get(&other).await.expect(403);
+    world.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_claim_is_granted_by_three_people_and_paid_once_though_payment_and_the_broker_are_killed() {
     let mut world = World::start().await;
     world.complete();

@@ -7,6 +7,7 @@ use plimsoll_kit::testing::stores::{Nats, Postgres};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Command;
+use tempfile::TempDir;
 
 pub(crate) const PASSWORD: &str = "a very long list";
 const SECRET: &str = "a secret of the tests, long enough for a key";
@@ -21,6 +22,7 @@ pub(crate) const FIRST: &str = "01900000-0000-7000-8000-000000000000";
 pub(crate) struct World {
     services: BTreeMap<&'static str, Running>,
     nats: Option<Nats>,
+    files: TempDir,
     postgres: Postgres,
 }
 
@@ -36,7 +38,7 @@ impl World {
         for database in DATABASES {
             postgres.create(database).await;
         }
-        let mut this = Self { services: BTreeMap::new(), nats: None, postgres };
+        let mut this = Self { services: BTreeMap::new(), nats: None, files: TempDir::new().unwrap(), postgres };
         run("migrate", this.command().arg("migrate"));
         run("seed", this.command().args(["seed", "--organizations", "2", "--members", "3"]));
         for name in SERVICES {
@@ -48,7 +50,7 @@ impl World {
     /// Claims, too: the bus, and the services that speak over it.
     pub(crate) fn complete(&mut self) {
         self.nats = Some(Nats::start());
-        for name in ["pension", "workflow", "payment", "portal"] {
+        for name in ["pension", "workflow", "payment", "document", "portal"] {
             self.serve(name);
         }
     }
@@ -84,7 +86,7 @@ impl World {
         if let Some(nats) = &self.nats {
             command.env("EVENTS_URL", nats.url()).env("EVENTS_ACK_MS", "2000");
         }
-        command.env("TOKEN_SECRET", SECRET).env("SEED_PASSWORD", PASSWORD);
+        command.env("FILES_DIR", self.files.path()).env("TOKEN_SECRET", SECRET).env("SEED_PASSWORD", PASSWORD);
         command.env("WORKERS", "2").env("HASHERS", "2").env("MIGRATE", "false").env("DRAIN_MAX_MS", "120000");
         command
     }

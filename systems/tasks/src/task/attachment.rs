@@ -6,14 +6,15 @@ use super::Tasks;
 use super::item::none;
 use crate::access::{Access, SignedIn};
 use crate::attachments::{self, Attachment, New};
-use crate::links::{Refused, Signed};
 use crate::tasks;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use plimsoll_kit::Problem;
 use plimsoll_kit::extract::{Path, Query, Whole};
+use plimsoll_kit::files::download_headers;
+use plimsoll_kit::links::Signed;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
@@ -43,7 +44,7 @@ pub(super) struct Attachments {
 }
 
 fn linked(all: &Tasks, attachment: Attachment) -> Linked {
-    Linked { url: all.links.to(attachment.id), attachment }
+    Linked { url: all.links.to(&format!("/api/v1/files/{}", attachment.id)), attachment }
 }
 
 /// Hangs a file on a task: the body is the file, at most 5 MiB.
@@ -125,46 +126,10 @@ pub(super) async fn download(
     Path(id): Path<Uuid>,
     Query(link): Query<Signed>,
 ) -> Result<Response, Problem> {
-    all.links.check(id, &link).map_err(|why| match why {
-        Refused::Expired => {
-            Problem::new(StatusCode::FORBIDDEN, "link-expired", "This link was good once; get another.")
-        }
-        Refused::Forged => Problem::new(StatusCode::FORBIDDEN, "link-not-valid", "This is no link of ours."),
-    })?;
+    all.links.check(&format!("/api/v1/files/{id}"), &link)?;
     let gone = || Problem::not_found("The file is gone.");
     let attachment = attachments::by_id(&all.access.pool, id).await?.ok_or_else(gone)?;
     let bytes = all.files.get(id).await.map_err(|why| Problem::internal(&why))?.ok_or_else(gone)?;
-    let mut headers = HeaderMap::new();
-    for (name, value) in [
-        (header::CONTENT_TYPE, attachment.media_type.as_str()),
-        (header::CONTENT_DISPOSITION, &disposition(&attachment.name)),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CACHE_CONTROL, "private, no-store"),
-        (header::ETAG, &format!("\"{}\"", attachment.sha256)),
-    ] {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    }
+    let headers = download_headers(&attachment.name, &attachment.media_type, &attachment.sha256);
     Ok((headers, Body::from(bytes)).into_response())
-}
-
-/// RFC 6266, the name as in RFC 8187.
-fn disposition(name: &str) -> String {
-    let coded = name.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    });
-    format!("attachment; filename*=UTF-8''{}", coded.collect::<String>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_stands_in_a_header_whatever_is_in_it() {
-        assert_eq!(disposition("plan 2.pdf"), "attachment; filename*=UTF-8''plan%202.pdf");
-        assert_eq!(disposition("é\"\r\n"), "attachment; filename*=UTF-8''%C3%A9%22%0D%0A");
-    }
 }

@@ -4,7 +4,7 @@
 //! renamed. What no row speaks of any more is removed by [`Files::sweep`].
 
 use bytes::Bytes;
-use sqlx::PgPool;
+use http::{HeaderMap, HeaderValue, header};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -74,16 +74,18 @@ impl Files {
         .await
     }
 
-    /// Removes files that have been without a row for an hour. Answers how many.
+    /// Removes files that have been without a row for an hour: `known` tells which of the files that are old enough a row
+    /// speaks of. Answers how many.
     ///
     /// # Errors
     /// The disk or the database failed; some may be gone.
-    pub async fn sweep(&self, pool: &PgPool) -> Result<usize, SweepError> {
+    pub async fn sweep<F>(&self, known: impl FnOnce(Vec<Uuid>) -> F) -> Result<usize, SweepError>
+    where
+        F: Future<Output = Result<Vec<Uuid>, sqlx::Error>>,
+    {
         let folder = self.folder.clone();
         let old: Vec<Uuid> = blocking(move || old(&folder)).await?;
-        let known: Vec<Uuid> =
-            sqlx::query_scalar("SELECT id FROM attachments WHERE id = ANY($1)").bind(&old).fetch_all(pool).await?;
-        let known: BTreeSet<Uuid> = known.into_iter().collect();
+        let known: BTreeSet<Uuid> = known(old.clone()).await?.into_iter().collect();
         let orphans: Vec<PathBuf> = old.iter().filter(|id| !known.contains(id)).map(|id| self.path(*id)).collect();
         let count = orphans.len();
         blocking(move || orphans.iter().try_for_each(fs::remove_file)).await?;
@@ -133,6 +135,32 @@ fn old(folder: &Path) -> io::Result<Vec<Uuid>> {
     Ok(ids)
 }
 
+/// The headers of a file that a browser keeps and does not show: anybody may have brought anything.
+pub fn download_headers(name: &str, media_type: &str, sha256: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (header, value) in [
+        (header::CONTENT_TYPE, media_type),
+        (header::CONTENT_DISPOSITION, &disposition(name)),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "private, no-store"),
+        (header::ETAG, &format!("\"{sha256}\"")),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(header, value);
+        }
+    }
+    headers
+}
+
+/// RFC 6266, the name as in RFC 8187.
+fn disposition(name: &str) -> String {
+    let coded = name.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    format!("attachment; filename*=UTF-8''{}", coded.collect::<String>())
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|why| Err(io::Error::other(why)))
 }
@@ -140,6 +168,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_stands_in_a_header_whatever_is_in_it() {
+        assert_eq!(disposition("plan 2.pdf"), "attachment; filename*=UTF-8''plan%202.pdf");
+        assert_eq!(disposition("é\"\r\n"), "attachment; filename*=UTF-8''%C3%A9%22%0D%0A");
+    }
 
     #[tokio::test]
     async fn a_file_is_kept_until_it_is_removed() {
