@@ -45,10 +45,13 @@ async fn a_screen_reader_is_told_what_each_page_is_for() {
             assert!(has(role), "{path}: no {role} with a name in {spoken:?}");
         }
         assert!(spoken.iter().any(|(role, _)| role == "main"), "{path}: {spoken:?}");
-        let nameless = spoken.iter().find(|(role, name)| ["textbox", "button", "link"].contains(&role.as_str()) && name.is_empty());
+        let nameless = spoken
+            .iter()
+            .find(|(role, name)| ["textbox", "button", "link"].contains(&role.as_str()) && name.is_empty());
         assert_eq!(nameless, None, "{path}");
     }
-    let live = "document.getElementById('answer')?.getAttribute('aria-live') ?? document.getElementById('answer')?.role";
+    let live =
+        "document.getElementById('answer')?.getAttribute('aria-live') ?? document.getElementById('answer')?.role";
     browser.go(&format!("http://{address}/register"));
     assert!(["polite", "status"].map(Into::into).contains(&browser.script(live)), "what changes while typing is told");
 }

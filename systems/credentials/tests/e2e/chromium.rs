@@ -44,8 +44,7 @@ impl Chromium {
         });
         let mut browser = Self { child, to, from, asked: 0, page: None, _profile: profile };
         let target = browser.ask("Target.createTarget", json!({ "url": "about:blank" }));
-        let attached =
-            browser.ask("Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true }));
+        let attached = browser.ask("Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true }));
         browser.page = attached["sessionId"].as_str().map(str::to_owned);
         browser.ask("Page.enable", json!({}));
         browser.ask("Page.addScriptToEvaluateOnNewDocument", json!({ "source": WATCH }));
@@ -133,7 +132,11 @@ impl Chromium {
         let tree = self.ask("Accessibility.getFullAXTree", json!({}));
         let word = |node: &Value, key: &str| node[key]["value"].as_str().unwrap_or_default().to_owned();
         let nodes = tree["nodes"].as_array().cloned().unwrap_or_default();
-        nodes.iter().filter(|node| node["ignored"] != true).map(|node| (word(node, "role"), word(node, "name"))).collect()
+        nodes
+            .iter()
+            .filter(|node| node["ignored"] != true)
+            .map(|node| (word(node, "role"), word(node, "name")))
+            .collect()
     }
 }
 
