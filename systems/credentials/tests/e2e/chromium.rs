@@ -28,7 +28,7 @@ impl Chromium {
         let known = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
         let Some(program) = known.into_iter().find(|path| std::path::Path::new(path).exists()) else {
             assert!(std::env::var_os("CI").is_none(), "no Chromium here: apt-get install -y chromium");
-            println!("skipped: no Chromium here (apt-get install -y chromium)");
+            eprintln!("skipped: no Chromium here (apt-get install -y chromium)");
             return None;
         };
         let profile = TempDir::new().unwrap();

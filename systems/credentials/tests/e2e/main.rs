@@ -10,5 +10,6 @@ mod browser;
 mod chromium;
 mod pages;
 mod resilience;
+mod traces;
 mod usernames;
 mod world;

@@ -20,6 +20,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start(redis: Redis) -> Self {
+        Self::start_with(redis, &[])
+    }
+
+    /// With further variables for the API.
+    pub(crate) fn start_with(redis: Redis, variables: &[(&str, &str)]) -> Self {
         let postgres = Postgres::start();
         let (accounts, names) = (postgres.url(), redis.url());
         let mut seed = role(&["seed", "--admin", ADMIN]);
@@ -28,6 +33,7 @@ impl World {
         api.env("ACCOUNTS_URL", &accounts).env("NAMES_URL", &names).env("PORT", "0");
         // A busy machine is no reason to fail a test of what is right.
         api.env("ACCOUNTS_CONNECT_MS", "30000").env("NAMES_ANSWER_MS", "10000").env("DRAIN_MAX_MS", "120000");
+        api.envs(variables.iter().copied());
         let (api, address) = serve("api", &mut api);
         Self { api, client: Client::new(&address), address, redis, postgres }
     }
