@@ -14,6 +14,7 @@ use tokio::sync::watch;
 pub(crate) async fn prove(args: Prove) -> anyhow::Result<ExitCode> {
     let (client, place) = project::client(&args.at).await?;
     let stores = stores(&client, &place).await?;
+    let has_stores = !stores.is_empty();
     let options = Options {
         only: args.promises,
         seed: args.seed,
@@ -35,6 +36,9 @@ pub(crate) async fn prove(args: Prove) -> anyhow::Result<ExitCode> {
         report = proving => report?,
         () = twice => {
             print::note("not waited for; `plimsoll status` tells if a service still has a version to test with");
+            if has_stores {
+                print::note("a store may still hold what was written to test with; the next `plimsoll prove` of it removes that");
+            }
             return Ok(code.get());
         }
     };

@@ -73,17 +73,11 @@ impl Place {
 }
 
 impl Session {
-    async fn write(&self, number: i64) -> Result<(), String> {
+    /// Writes a number; the process that has taken it.
+    async fn write(&self, number: i64) -> Result<Arc<str>, String> {
         match self {
             Self::Postgres(session) => session.write(number).await,
             Self::Redis(session) => session.write(number).await,
-        }
-    }
-
-    fn server(&self) -> Arc<str> {
-        match self {
-            Self::Postgres(session) => session.server.clone(),
-            Self::Redis(session) => session.server.clone(),
         }
     }
 }
@@ -213,12 +207,12 @@ async fn write(place: Place, kept: Arc<Mutex<Vec<Acknowledged>>>, next: Arc<Atom
         while !ends.load(Relaxed) {
             // A number is used once: one whose fate is unknown is not written again.
             let number = i64::try_from(next.fetch_add(1, Relaxed)).unwrap_or(i64::MAX);
-            if session.write(number).await.is_err() {
+            let Ok(server) = session.write(number).await else {
                 attempt += 1;
                 tokio::time::sleep(RETRY).await;
                 break;
-            }
-            let write = Acknowledged { at: Instant::now(), number, server: session.server() };
+            };
+            let write = Acknowledged { at: Instant::now(), number, server };
             kept.lock().unwrap_or_else(PoisonError::into_inner).push(write);
             tokio::time::sleep(PAUSE).await;
         }

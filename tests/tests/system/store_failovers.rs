@@ -14,6 +14,16 @@ promises:
   takeover: { failover: { store: accounts, max: 60s }, load: { kills: 1 } }
 "#;
 
+const POOLED: &str = r#"
+services:
+  web: { command: [./app], port: 80, uses: [accounts] }
+stores:
+  accounts: { engine: postgres, instances: 2, synchronous: true, pooler: { defaultPoolSize: 5 } }
+ingress: { listen: [0], hosts: { "*": { paths: { /: web } } } }
+promises:
+  takeover: { failover: { store: accounts, max: 60s }, load: { kills: 1 } }
+"#;
+
 const REDIS: &str = r#"
 services:
   web: { command: [./app], port: 80, uses: [cache, single] }
@@ -48,6 +58,16 @@ fn harms(proof: &serde_json::Value) -> Vec<&str> {
     names.filter_map(|name| name.split_once(" of ").map(|(signal, _)| signal)).collect()
 }
 
+/// How many schemas of its own the store has.
+fn left_behind(world: &World) -> String {
+    let (_, url) = world.get("/env?name=ACCOUNTS_URL");
+    let left = "SELECT count(*) FROM pg_namespace WHERE nspname = 'plimsoll_prove'";
+    world.until("an answer", || {
+        let asked = Command::new("psql").args(["-XAtqc", left, &url]).output().unwrap();
+        asked.status.success().then(|| String::from_utf8_lossy(&asked.stdout).trim().to_owned())
+    })
+}
+
 #[test]
 fn prove_kills_and_hangs_the_primary_of_postgres_under_writes_and_loses_none() {
     let Some(world) = World::with_servers(POSTGRES) else { return };
@@ -56,14 +76,19 @@ fn prove_kills_and_hangs_the_primary_of_postgres_under_writes_and_loses_none() {
     assert_eq!(harms(&proof), ["SIGKILL", "SIGSTOP"]);
     assert!(proof["requests"].as_u64().is_some_and(|writes| writes >= 100), "{proof}");
     assert_eq!(proof["failed"], 0);
-    let (_, url) = world.get("/env?name=ACCOUNTS_URL");
-    let left = "SELECT count(*) FROM pg_namespace WHERE nspname = 'plimsoll_prove'";
-    let left = world.until("an answer", || {
-        let asked = Command::new("psql").args(["-XAtqc", left, &url]).output().unwrap();
-        asked.status.success().then(|| String::from_utf8_lossy(&asked.stdout).trim().to_owned())
-    });
-    assert_eq!(left, "0", "nothing of it is left behind");
+    assert_eq!(left_behind(&world), "0", "nothing of it is left behind");
     world.until_status("all members are there again", |status| whole(status, "accounts"));
+    world.down();
+}
+
+#[test]
+fn prove_sees_who_takes_over_behind_a_pooler_that_keeps_its_connections() {
+    let Some(world) = World::with_servers(POOLED) else { return };
+    world.until_status("all members are there", |status| whole(status, "accounts"));
+    let proof = prove(&world, "takeover");
+    assert_eq!(harms(&proof), ["SIGKILL", "SIGSTOP"]);
+    assert_eq!(proof["failed"], 0);
+    assert_eq!(left_behind(&world), "0", "nothing of it is left behind");
     world.down();
 }
 

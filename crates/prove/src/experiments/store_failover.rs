@@ -58,23 +58,30 @@ pub(crate) async fn run(lab: &Lab, promise: &Promise, wanted: Wanted<'_>) -> Res
     let whole = self::primary(lab, wanted.store, store).await;
     seen.acknowledged = writes.count();
     let lost = writes.lost().await;
-    let removed = writes.remove().await;
-    tried?;
+    let left = writes.remove().await.err();
+    let left = left.map(|why| format!("what was written to test with: {why}; the next `prove` removes it"));
+    tried.map_err(|unproven| with_what_is_left(unproven, left.as_deref()))?;
     match lost {
         Ok(lost) => seen.lost = Some(lost),
         Err(why) => figures.push(figure("what was written", format!("can't be read: {why}"))),
     }
-    if let Err(why) = removed {
-        figures
-            .push(figure("left behind", format!("what was written to test with: {why}; the next `prove` removes it")));
-    }
+    figures.extend(left.map(|left| figure("left behind", left)));
     if let Err(not) = whole {
         figures.push(figure("afterwards", format!("the store is not whole again: {not}")));
     }
     let judgement = judge::store_failover((wanted.max, wanted.lost), &seen);
-    let failed = seen.lost.unwrap_or(0);
     let statement = statement(wanted.store, store, takes_over);
-    Ok(Shown { judgement, statement, figures, requests: seen.acknowledged, failed, runs: Vec::new() })
+    // What could not be read is no evidence of nothing lost.
+    let (requests, failed) = seen.lost.map_or((0, 0), |lost| (seen.acknowledged, lost));
+    Ok(Shown { judgement, statement, figures, requests, failed, runs: Vec::new() })
+}
+
+/// Who reads why nothing was shown reads also what was not taken out.
+fn with_what_is_left(unproven: Unproven, left: Option<&str>) -> Unproven {
+    match left {
+        Some(left) => Unproven { why: format!("{}; left behind: {left}", unproven.why), ..unproven },
+        None => unproven,
+    }
 }
 
 /// Whether another member can take over.
@@ -227,4 +234,20 @@ async fn one(
         tokio::time::sleep(LOOK).await;
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_behind_is_told_also_of_an_experiment_that_was_interrupted() {
+        let interrupted = || Unproven::new("it was interrupted", "run it again");
+        let told = with_what_is_left(interrupted(), Some("a schema: no answer"));
+        assert_eq!(
+            (told.why.as_str(), told.todo.as_str()),
+            ("it was interrupted; left behind: a schema: no answer", "run it again")
+        );
+        assert_eq!(with_what_is_left(interrupted(), None), interrupted());
+    }
 }

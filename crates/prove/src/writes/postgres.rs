@@ -1,11 +1,14 @@
 //! Writes to PostgreSQL: rows of a table in a schema of our own.
+//!
+//! Invariant: everything is said in the text form and within one transaction, since there may be a pooler that gives each
+//! transaction another connection, and to another server: each write says itself who has taken it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 /// How long a connection may take: while nobody is the primary, whoever leads on may let it wait.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -19,8 +22,6 @@ pub(super) struct Place(Config);
 pub(super) struct Session {
     client: Client,
     task: JoinHandle<()>,
-    /// When the server started, and where it listens.
-    pub(super) server: Arc<str>,
 }
 
 impl Drop for Session {
@@ -45,12 +46,7 @@ impl Place {
         let (client, connection) = within(CONNECT, self.0.connect(NoTls)).await?;
         // Its end, also by an error, is seen by the next use of the client.
         let task = tokio::spawn(async move { drop(connection.await) });
-        let mut session = Session { client, task, server: Arc::from("") };
-        let who = "SELECT pg_postmaster_start_time()::text || ' ' || current_setting('port')";
-        let row = within(CONNECT, session.client.query_one(who, &[])).await?;
-        let server: String = row.try_get(0).map_err(|error| explain(&error))?;
-        session.server = Arc::from(server);
-        Ok(session)
+        Ok(Session { client, task })
     }
 
     async fn run(&self, statements: &str) -> Result<(), String> {
@@ -61,8 +57,8 @@ impl Place {
     /// All numbers that are there.
     pub(super) async fn numbers(&self) -> Result<BTreeSet<i64>, String> {
         let session = self.open().await?;
-        let rows = within(WRITE, session.client.query("SELECT number FROM plimsoll_prove.written", &[])).await?;
-        rows.iter().map(|row| row.try_get(0).map_err(|error| explain(&error))).collect()
+        let texts = session.first_column("SELECT number FROM plimsoll_prove.written").await?;
+        texts.iter().map(|text| text.parse().map_err(|_| format!("{text:?} is no number of ours"))).collect()
     }
 
     pub(super) async fn remove(&self) -> Result<(), String> {
@@ -71,9 +67,23 @@ impl Place {
 }
 
 impl Session {
-    pub(super) async fn write(&self, number: i64) -> Result<(), String> {
-        let statement = "INSERT INTO plimsoll_prove.written VALUES ($1)";
-        within(WRITE, self.client.execute(statement, &[&number])).await.map(drop)
+    /// Writes a number. Who has taken it: when that server was started, and its own port.
+    pub(super) async fn write(&self, number: i64) -> Result<Arc<str>, String> {
+        let statement = format!(
+            "INSERT INTO plimsoll_prove.written VALUES ({number}) \
+             RETURNING pg_postmaster_start_time()::text || ' ' || current_setting('port')"
+        );
+        let said = self.first_column(&statement).await?;
+        said.first().map(|server| Arc::from(server.as_str())).ok_or_else(|| "it was not said by whom".to_owned())
+    }
+
+    async fn first_column(&self, statement: &str) -> Result<Vec<String>, String> {
+        let said = within(WRITE, self.client.simple_query(statement)).await?;
+        let rows = said.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        Ok(rows.collect())
     }
 }
 

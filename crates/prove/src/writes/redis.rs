@@ -1,7 +1,7 @@
 //! Writes to Redis: fields of a hash of our own, which lies where the server is that will be hurt.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -11,6 +11,8 @@ use redis::{AsyncConnectionConfig, Client, FromRedisValue};
 const ANSWER: Duration = Duration::from_millis(250);
 /// What was left behind goes by itself after that many seconds.
 const EXPIRES_S: u32 = 3_600;
+/// Each so many writes that time begins anew.
+const RENEW_EACH: i64 = 500;
 /// So many keys are tried to find one that a given server keeps: of a thousand servers, one in a thousand.
 const KEYS_MAX: u32 = 20_000;
 
@@ -20,7 +22,7 @@ pub(super) struct Place {
     servers: Vec<String>,
     login: String,
     key: String,
-    /// Which server keeps the key, as it was last told.
+    /// Which server keeps the key: where it was written to last, or where one was sent to.
     keeper: Mutex<String>,
 }
 
@@ -28,8 +30,10 @@ pub(super) struct Place {
 pub(super) struct Session {
     connection: MultiplexedConnection,
     place: Arc<Place>,
+    /// `host:port` of the server.
+    at: String,
     /// The server's own name for this run of it.
-    pub(super) server: Arc<str>,
+    server: Arc<str>,
 }
 
 impl Place {
@@ -60,8 +64,19 @@ impl Place {
 
     /// The port of the server that keeps the key.
     pub(super) fn port(&self) -> Option<u16> {
-        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        keeper.rsplit_once(':')?.1.parse().ok()
+        self.keeper().rsplit_once(':')?.1.parse().ok()
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, String> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key is there.
+    fn is_at(&self, server: &str) {
+        let mut keeper = self.keeper();
+        if *keeper != server {
+            server.clone_into(&mut keeper);
+        }
     }
 
     async fn connect(&self, server: &str) -> Result<MultiplexedConnection, String> {
@@ -78,14 +93,14 @@ impl Place {
 
     /// First whom the key is said to be at, then everybody in turn.
     pub(super) async fn open(self: &Arc<Self>, attempt: usize) -> Result<Session, String> {
-        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let keeper = self.keeper().clone();
         let others = self.servers.len().max(1);
         let server = if attempt.is_multiple_of(2) { &keeper } else { &self.servers[(attempt / 2) % others] };
         let mut connection = self.connect(server).await?;
         let said: String =
             ask(redis::cmd("INFO").arg("server"), &mut connection).await.map_err(|error| error.to_string())?;
         let run = said.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
-        Ok(Session { connection, place: self.clone(), server: Arc::from(run.trim_end()) })
+        Ok(Session { connection, place: self.clone(), at: server.clone(), server: Arc::from(run.trim_end()) })
     }
 
     /// Does it where the key is.
@@ -117,20 +132,22 @@ impl Session {
         let mut connection = self.connection.clone();
         ask(command, &mut connection).await.map_err(|error| {
             if let Some((server, _)) = error.redirect_node() {
-                let mut keeper = self.place.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-                server.clone_into(&mut keeper);
+                self.place.is_at(server);
             }
             error.to_string()
         })
     }
 
-    pub(super) async fn write(&self, number: i64) -> Result<(), String> {
+    /// Writes a number. Which run of which server has taken it.
+    pub(super) async fn write(&self, number: i64) -> Result<Arc<str>, String> {
         let key = &self.place.key;
         self.ask::<()>(redis::cmd("HSET").arg(key).arg(number).arg(1)).await?;
-        if number == 1 {
-            self.ask::<()>(redis::cmd("EXPIRE").arg(key).arg(EXPIRES_S)).await?;
+        self.place.is_at(&self.at);
+        if number % RENEW_EACH == 1 {
+            // The write itself was acknowledged; the next renewal makes good for one that fails.
+            self.ask::<()>(redis::cmd("EXPIRE").arg(key).arg(EXPIRES_S)).await.ok();
         }
-        Ok(())
+        Ok(self.server.clone())
     }
 }
 
