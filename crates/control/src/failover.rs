@@ -7,12 +7,15 @@
 //! Invariant: a member is promoted only when the one before is gone as a process. A hang is no death: it is fenced first.
 //! Invariant: nothing acknowledged is lost where commits wait for a standby: only the member with the most received log
 //! is promoted, and only when every other standby was asked, so that none of them can have more.
+//! Invariant: where commits are to wait for a standby and none is there, nobody is promoted who lacks a byte of what was
+//! written meanwhile.
 //! Invariant: without that wait, no more is lost than the promised recovery point; where none is promised, nothing.
 //! Whenever more would be lost, the primary is started again where its log is, which loses nothing.
 //! Invariant: a member whose log may have gone another way than the primary's never starts on it before it was rewound
 //! or copied anew.
 
 mod choose;
+mod copies;
 mod decide;
 mod seen;
 mod standbys;
@@ -34,6 +37,11 @@ pub const HANG_AFTER: Millis = Millis::from_secs(10);
 pub const CHOICE_WAIT: Millis = Millis::from_secs(2);
 /// A standby that asks for log and gets none for so long, while the primary answers, can't go on from where it is.
 pub const STRANDED_AFTER: Millis = Millis::from_secs(30);
+/// Commits that are to wait for a standby wait for nobody once none has followed for so long: a server that is started again
+/// follows sooner.
+pub const ALONE_AFTER: Millis = Millis::from_secs(1);
+/// As above, where none has followed since the store began: copies are made first.
+pub const FORM_MAX: Millis = Millis::from_secs(30);
 /// A standby that is further behind serves no reads.
 pub const READ_LAG_MAX: Millis = Millis::from_secs(1);
 /// One that serves none gets them back when it is no further behind than this. More than [`LOOK_EVERY`] and a look take:
@@ -60,6 +68,8 @@ pub struct Policy {
     pub members: usize,
     /// A commit waits for a standby.
     pub synchronous: bool,
+    /// It does so also when no standby is there: no write rather than one copy.
+    pub strict: bool,
     /// The promised recovery point: the newest writes, of so long a time, may be lost. None: nothing is promised, so nothing
     /// may be.
     pub recovery_point: Option<Millis>,
@@ -69,7 +79,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { members: 1, synchronous: false, recovery_point: None, hang_after: HANG_AFTER }
+        Self { members: 1, synchronous: false, strict: false, recovery_point: None, hang_after: HANG_AFTER }
     }
 }
 
@@ -131,6 +141,15 @@ pub struct Memory {
     pub apart: BTreeMap<usize, Instant>,
     /// Which standbys serve reads.
     pub reading: BTreeSet<usize>,
+    /// Since when commits have waited for nobody, so that standbys may lack what was acknowledged. None: each standby that is
+    /// asked may be the one that has it, and one of them does.
+    pub alone: Option<Instant>,
+    /// Commits wait again; whoever has the log up to there has everything that was acknowledged before.
+    pub joining: Option<u64>,
+    /// A standby has followed since this engine began to look.
+    pub followed: bool,
+    /// Since when none follows, while commits wait.
+    pub unfollowed: Option<Instant>,
 }
 
 impl Default for Memory {
@@ -146,6 +165,10 @@ impl Default for Memory {
             gone: None,
             apart: BTreeMap::new(),
             reading: BTreeSet::new(),
+            alone: None,
+            joining: None,
+            followed: false,
+            unfollowed: None,
         }
     }
 }
@@ -161,6 +184,7 @@ impl Memory {
             stage: self.stage,
             unfit: self.unfit.clone(),
             reading: self.reading.clone(),
+            alone: self.alone,
             ..Self::default()
         }
     }
@@ -247,6 +271,16 @@ pub enum Act {
         /// Whom.
         of: usize,
     },
+    /// Have commits of a primary wait for a standby, and make sure that all do.
+    Wait {
+        /// Whose.
+        member: usize,
+    },
+    /// Have commits of a primary, or of who becomes it, wait for nobody.
+    Alone {
+        /// Whose.
+        member: usize,
+    },
 }
 
 /// What is done now, and who is reached.
@@ -261,6 +295,8 @@ pub struct Decision {
     pub reads: Vec<usize>,
     /// Commits wait for a standby, and none follows.
     pub stalls: bool,
+    /// They were to, and wait for nobody meanwhile: what is written is on one copy.
+    pub alone: bool,
     /// What a person should know of, each once as long as it is said again and again.
     pub events: Vec<Event>,
     /// Why, for a person.

@@ -7,7 +7,8 @@
 mod world;
 
 use plimsoll_control::failover::{
-    Act, Decision, HAND_OVER_MAX, HANG_AFTER, HOLD_MAX, LOOK_EVERY, PROMOTE_MAX, REPLAY_MAX, Stage, What, lsn,
+    ALONE_AFTER, Act, Decision, FORM_MAX, HAND_OVER_MAX, HANG_AFTER, HOLD_MAX, LOOK_EVERY, PROMOTE_MAX, REPLAY_MAX,
+    Stage, What, lsn,
 };
 use plimsoll_model::Millis;
 use proptest::{prelude::*, test_runner::RngSeed};
@@ -78,10 +79,11 @@ proptest! {
 
     #[test]
     fn there_is_one_primary_nothing_is_lost_and_it_comes_to_rest(
-        members in 2..4usize, synchronous: bool, promised: bool, faults in faults()
+        members in 2..4usize, synchronous: bool, strict: bool, promised: bool, faults in faults()
     ) {
         let promised = (promised && !synchronous).then_some(Millis::from_secs(60));
         let mut world = World::new(members, synchronous, promised);
+        world.policy.strict = strict;
         world.settle();
         play(&mut world, &faults);
         world.settle();
@@ -118,7 +120,7 @@ fn a_primary_that_hangs_is_killed_before_anybody_is_promoted() {
     assert_eq!(world.turn(None).acts, []);
     world.now = world.now.after(HANG_AFTER);
     assert_eq!(world.turn(None).acts, [Act::Fence { member: 0 }]);
-    assert_eq!(world.turn(None).acts, [Act::Promote { member: 1 }]);
+    assert_eq!(world.turn(None).acts, [Act::Alone { member: 1 }, Act::Promote { member: 1 }]);
 }
 
 #[test]
@@ -189,7 +191,7 @@ fn a_wish_that_can_not_be_decided_about_is_refused_in_words() {
     assert!(decision.reason.contains("member 1 is the primary"), "{}", decision.reason);
     world.kill(0);
     world.asked = Some(1);
-    assert_eq!(told(&world.turn(None)), [What::Failover, What::Refused]);
+    assert_eq!(told(&world.turn(None)), [What::Failover, What::Asynchronous, What::Refused]);
     world.settle();
 }
 
@@ -198,7 +200,7 @@ fn one_that_can_not_become_the_primary_is_given_up_where_the_former_one_has_its_
     let mut world = settled(2, true, None);
     world.write(&[true, true]);
     world.kill(0);
-    assert_eq!(world.turn(None).acts, [Act::Promote { member: 1 }]);
+    assert_eq!(world.turn(None).acts, [Act::Alone { member: 1 }, Act::Promote { member: 1 }]);
     // It was made one, but ended before it said so, and can't be started again.
     world.kill(1);
     world.servers[1].broken = true;
@@ -304,4 +306,96 @@ fn all_that_happens_in_a_turn_is_told() {
 fn positions_are_written_as_postgresql_does() {
     assert_eq!(lsn(0x0300_0148), "0/3000148");
     assert_eq!(lsn(0x16_B374_D848), "16/B374D848");
+}
+
+/// The number of a write that the primary takes now, and whether it is acknowledged.
+fn writes(world: &mut World, reach: &[bool]) -> bool {
+    let before = world.acknowledged.len();
+    world.write(reach);
+    world.acknowledged.len() > before
+}
+
+#[test]
+fn a_new_primary_without_a_standby_takes_writes_at_once_and_waits_again_when_one_has_everything() {
+    let mut world = settled(2, true, None);
+    world.kill(0);
+    world.servers[0].broken = true;
+    let decision = world.turn(None);
+    assert_eq!(decision.acts, [Act::Alone { member: 1 }, Act::Promote { member: 1 }]);
+    assert_eq!(told(&decision), [What::Failover, What::Asynchronous]);
+    let serves = world.turn(None);
+    assert!(serves.alone && !serves.stalls, "{serves:?}");
+    assert!(writes(&mut world, &[]), "on one copy, but acknowledged");
+
+    world.servers[0].broken = false;
+    world.settle();
+    assert_eq!((world.memory.primary, world.memory.alone), (1, None));
+    assert!(world.servers[1].waits);
+    assert!(!writes(&mut world, &[false, false]), "what no standby has is not acknowledged again");
+}
+
+#[test]
+fn who_wants_no_write_rather_than_one_copy_gets_none() {
+    let mut world = settled(2, true, None);
+    world.policy.strict = true;
+    world.kill(0);
+    world.servers[0].broken = true;
+    assert_eq!(world.turn(None).acts, [Act::Promote { member: 1 }]);
+    for _ in 0..10 {
+        let decision = world.turn(None);
+        assert!(decision.stalls && !decision.alone, "{decision:?}");
+        world.now = world.now.after(FORM_MAX);
+    }
+    assert!(!writes(&mut world, &[]));
+}
+
+#[test]
+fn a_standby_that_lacks_what_one_copy_has_does_not_take_over() {
+    let mut world = settled(2, true, None);
+    world.kill(1);
+    world.servers[1].broken = true;
+    world.turn(None);
+    world.now = world.now.after(ALONE_AFTER);
+    let decision = world.turn(None);
+    assert_eq!(
+        (decision.acts.as_slice(), told(&decision)),
+        ([Act::Alone { member: 0 }].as_slice(), vec![What::Asynchronous])
+    );
+    assert!(writes(&mut world, &[]));
+    // It is back, but has not got that yet, when the only one that has it dies.
+    world.servers[1].broken = false;
+    world.turn(None);
+    world.kill(0);
+    let decision = world.turn(None);
+    assert_eq!(told(&decision), [What::Refused]);
+    assert!(
+        decision.reason.contains("lacks 1 bytes") && decision.reason.contains("may have been acknowledged"),
+        "{}",
+        decision.reason
+    );
+    world.settle();
+    assert_eq!((world.memory.primary, world.memory.alone), (0, None));
+}
+
+#[test]
+fn a_standby_that_is_back_in_time_changes_nothing() {
+    let mut world = settled(2, true, None);
+    world.kill(1);
+    world.turn(None);
+    world.now = world.now.after(Millis(500));
+    let decision = world.turn(None);
+    assert!(decision.events.iter().all(|event| event.what != What::Asynchronous), "{decision:?}");
+    assert_eq!(world.memory.alone, None);
+}
+
+#[test]
+fn a_store_that_begins_has_time_to_make_its_copies() {
+    let mut world = World::new(2, true, None);
+    world.servers[1].broken = true;
+    world.turn(None);
+    world.turn(None);
+    world.now = world.now.after(ALONE_AFTER);
+    assert!(world.turn(None).stalls);
+    world.now = world.now.after(FORM_MAX);
+    assert_eq!(told(&world.turn(None)), [What::Asynchronous]);
 }

@@ -3,6 +3,7 @@
 //! One task a store. It tells the loop how far it is; what becomes of a member that ended is decided by
 //! `control::restart`.
 
+mod copies;
 pub(crate) mod member;
 mod pooler;
 mod replicated;

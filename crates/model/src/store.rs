@@ -17,6 +17,9 @@ pub struct Store {
     pub instances: u32,
     /// A commit waits for a replica.
     pub synchronous: bool,
+    /// It waits for one also when none is there: no write rather than one copy.
+    #[serde(default)]
+    pub strict: bool,
     /// A Redis Cluster; `None` is a single server (with `instances - 1` replicas).
     pub cluster: Option<Cluster>,
     /// The largest memory of data, for caches.

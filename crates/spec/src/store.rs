@@ -66,6 +66,11 @@ pub(crate) static STORE: Section = Section {
         key("external", Shape::Text, "Where it already is: a URL, or $(secret:NAME). Used and watched, never owned."),
         key("instances", Shape::Integer, "Members: one primary and its replicas. Default 1."),
         key("synchronous", Shape::Boolean, "A commit waits for a replica."),
+        key(
+            "strict",
+            Shape::Boolean,
+            "It does so also when no replica is there: no write rather than one copy. Default false.",
+        ),
         key("cluster", Shape::Map(&CLUSTER), "The shape of a Redis Cluster."),
         key("maxMemory", Shape::Bytes, "The largest memory of data, for caches."),
         key("eviction", Shape::Word(EVICTION_WORDS), "What a cache drops when it is full. Default noeviction."),
@@ -133,6 +138,7 @@ impl Reading<'_, '_> {
             external: fields.get("external").and_then(|node| self.external(node)),
             instances: count.unwrap_or(1),
             synchronous: fields.get("synchronous").and_then(|node| self.boolean(node)).unwrap_or(false),
+            strict: fields.get("strict").and_then(|node| self.boolean(node)).unwrap_or(false),
             cluster: fields.get("cluster").and_then(|node| self.cluster(node, &path)),
             max_memory: fields.get("maxMemory").and_then(|node| self.bytes(node)),
             eviction: fields.get("eviction").and_then(|node| self.word(node, &EVICTIONS)).map(str::to_owned),
@@ -270,15 +276,21 @@ impl Reading<'_, '_> {
         unfit("maxMemory", is(&[Engine::Redis, Engine::Memcached]), "write `resources: { limits: { memory: 1Gi } }`");
         unfit("pooler", is(&[Engine::Postgres]), "remove it");
         unfit("synchronous", is(&[Engine::Postgres]), "remove it");
+        unfit("strict", is(&[Engine::Postgres]), "remove it");
         unfit("persistent", is(&[Engine::Redis, Engine::Nats]), "remove it");
         if store.cluster.is_some() && fields.entry("instances").is_some() {
             let headline = "both `cluster` and `instances` say how many members there are";
             self.refuse("two-owners", fields.at("instances"), headline, "remove `instances`");
         }
+        if store.strict && !store.synchronous && store.engine == Engine::Postgres {
+            let headline = "`strict` says for what commits wait when no standby is there, and here they wait for none";
+            self.refuse("store-setting", fields.at("strict"), headline, "write `synchronous: true`, or remove it");
+        }
         if store.external.is_some() {
             let owned = [
                 "instances",
                 "synchronous",
+                "strict",
                 "cluster",
                 "maxMemory",
                 "eviction",

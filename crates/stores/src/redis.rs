@@ -5,7 +5,6 @@
 
 mod config;
 mod form;
-mod installed;
 mod nodes;
 mod session;
 
@@ -14,7 +13,7 @@ use crate::{
     error::{NotReady, StoreError},
     files::{self, Access, ConfigFile},
     member::{Command, Member, SIGTERM, environment},
-    program::{self, Installed},
+    program::{Installed, Kind},
     secret::{self, Purpose, Secret},
     seen::{Inspection, MemberSeen, Provisioned},
     site::Site,
@@ -26,6 +25,14 @@ use plimsoll_model::{
     store::{Cluster, Store},
 };
 use std::path::{Path, PathBuf};
+
+const KIND: Kind = Kind {
+    name: "Redis",
+    programs: &["/usr/bin/redis-server", "/usr/local/bin/redis-server"],
+    version: &["--version"],
+    package: "redis-server",
+    oldest: (7, 0),
+};
 
 /// A Redis store that runs here.
 #[derive(Debug)]
@@ -47,7 +54,7 @@ pub(crate) fn member_count(store: &Store) -> usize {
 
 /// What this machine has and lacks for it.
 pub(crate) fn doctor(store: &Store) -> Finding {
-    program::finding("Redis", installed::choose(store.version.as_deref(), installed::found().as_ref()))
+    KIND.doctor(store.version.as_deref())
 }
 
 /// Whether an external server answers. The URL is never repeated.
@@ -65,8 +72,8 @@ impl Redis {
         if rustix::process::geteuid().is_root() && site.server_user.is_none_or(|user| user.uid == 0) {
             return Err(invalid("Redis is not run as root: an unprivileged account is needed for it".to_owned()));
         }
-        let installed = installed::choose(store.version.as_deref(), installed::found().as_ref())
-            .map_err(|why| why.for_store(name))?;
+        let installed =
+            KIND.choose(store.version.as_deref(), KIND.found().as_ref()).map_err(|why| why.for_store(name))?;
         let password = secret::keep(&site.secrets, name, Purpose::Service)?;
         Ok(Self { name: name.to_owned(), store: store.clone(), site: site.clone(), installed, password })
     }

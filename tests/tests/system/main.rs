@@ -23,6 +23,7 @@ mod loading;
 mod look;
 mod machine;
 mod misbehaviour;
+mod pairs;
 mod people;
 mod poolers;
 mod pressure;

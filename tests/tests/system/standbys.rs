@@ -32,7 +32,7 @@ ingress: { listen: [0], hosts: { "*": { paths: { /: web } } } }
 "#;
 
 /// Everybody is there: a primary, and all others follow it.
-fn whole(status: &Status) -> bool {
+pub(crate) fn whole(status: &Status) -> bool {
     let store = &status.stores["accounts"];
     if store.members.iter().any(|member| member.pid.is_none()) {
         return false;
@@ -43,7 +43,7 @@ fn whole(status: &Status) -> bool {
 }
 
 /// The primary's name and process.
-fn primary(status: &Status) -> (String, i32) {
+pub(crate) fn primary(status: &Status) -> (String, i32) {
     let members = &status.stores["accounts"].members;
     let member = members.iter().find(|member| member.role == "primary").unwrap();
     (member.name.clone(), member.pid.unwrap())
@@ -51,12 +51,12 @@ fn primary(status: &Status) -> (String, i32) {
 
 /// Everybody is there, and another one than `former` is the primary: what is shown may still be of before it died.
 #[track_caller]
-fn until_followed(world: &World, former: &str) -> Status {
+pub(crate) fn until_followed(world: &World, former: &str) -> Status {
     world.until_status("all members follow the new primary", |status| whole(status) && primary(status).0 != former)
 }
 
 /// A system with that file, once all members are there. `None`: this machine has no PostgreSQL.
-fn started(yaml: &str) -> Option<World> {
+pub(crate) fn started(yaml: &str) -> Option<World> {
     let world = World::with_servers(yaml)?;
     world.until_status("all members are there", whole);
     Some(world)
@@ -74,7 +74,7 @@ struct Write {
 }
 
 /// One client that writes numbers, one after the other, and remembers which were acknowledged and when.
-struct Writer {
+pub(crate) struct Writer {
     acknowledged: Arc<Mutex<Vec<Write>>>,
     /// How often it could not connect.
     refused: Arc<AtomicUsize>,
@@ -117,16 +117,16 @@ impl Writer {
     }
 
     /// When the first write was acknowledged that was begun after that moment: what the dead one still answered is read later.
-    fn first_after(&self, moment: Instant) -> Option<Instant> {
+    pub(crate) fn first_after(&self, moment: Instant) -> Option<Instant> {
         self.acknowledged.lock().unwrap().iter().find(|write| write.begun > moment).map(|write| write.ended)
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.acknowledged.lock().unwrap().len()
     }
 
     /// Ends it; all that was acknowledged.
-    fn end(self) -> BTreeSet<i64> {
+    pub(crate) fn end(self) -> BTreeSet<i64> {
         self.ends.store(true, Relaxed);
         self.thread.join().unwrap();
         self.acknowledged.lock().unwrap().iter().map(|write| write.number).collect()
@@ -140,7 +140,7 @@ pub(crate) async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> 
 }
 
 /// Asks once more until it is answered: whoever asks in the middle of a failover may be cut off.
-fn ask(world: &World, url: &str, statement: &str) -> Vec<String> {
+pub(crate) fn ask(world: &World, url: &str, statement: &str) -> Vec<String> {
     world.until(statement, || {
         let output = Command::new("psql").args(["-XAtqv", "ON_ERROR_STOP=1", "-c", statement, url]).output().unwrap();
         let lines = || String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
@@ -149,7 +149,7 @@ fn ask(world: &World, url: &str, statement: &str) -> Vec<String> {
 }
 
 /// A table to write to, and a client that does.
-fn written(world: &World) -> (String, Writer) {
+pub(crate) fn written(world: &World) -> (String, Writer) {
     let url = url(world);
     ask(world, &url, "CREATE TABLE IF NOT EXISTS written (number bigint PRIMARY KEY)");
     let writer = Writer::start(&url);
@@ -158,7 +158,7 @@ fn written(world: &World) -> (String, Writer) {
 }
 
 /// None of what was acknowledged is missing.
-fn assert_kept(world: &World, url: &str, acknowledged: &BTreeSet<i64>) {
+pub(crate) fn assert_kept(world: &World, url: &str, acknowledged: &BTreeSet<i64>) {
     let there: BTreeSet<i64> =
         ask(world, url, "SELECT number FROM written").iter().map(|line| line.parse().unwrap()).collect();
     let lost: Vec<_> = acknowledged.difference(&there).collect();

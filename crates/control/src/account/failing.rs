@@ -27,6 +27,8 @@ fn words(act: &Act) -> String {
         Act::Fence { member } => format!("kill member {} and wait until it is gone", member + 1),
         Act::Stop { member } => format!("end member {} cleanly", member + 1),
         Act::Promote { member } => format!("promote member {}", member + 1),
+        Act::Wait { member } => format!("have commits of member {} wait for a standby", member + 1),
+        Act::Alone { member } => format!("have commits of member {} wait for nobody", member + 1),
         Act::Follow { member, of } => format!("have member {} follow member {}", member + 1, of + 1),
     }
 }
@@ -38,7 +40,11 @@ pub(super) fn account(asked: &Failover) -> Account {
         memory.primary + 1,
         memory.epoch,
         policy.members,
-        if policy.synchronous { "wait for a standby" } else { "wait for no standby" }
+        match (policy.synchronous, memory.alone) {
+            (true, Some(_)) if !policy.strict => "wait for no standby, though they should: none was there",
+            (true, _) => "wait for a standby",
+            (false, _) => "wait for no standby",
+        }
     )];
     steps.extend(seen.members.iter().enumerate().map(|(place, member)| {
         let says = member.answer.as_ref().map_or("says nothing".into(), |answer| {
@@ -108,7 +114,9 @@ fn otherwise(asked: &Failover, given: &Answer) -> Vec<String> {
             other.policy.recovery_point = Some(Millis::from_secs(3600));
         }),
         under("had no recovery point been promised", &|other| other.policy.recovery_point = None),
-        under("had commits waited for a standby", &|other| other.policy.synchronous = true),
+        under("had commits waited for a standby", &|other| {
+            (other.policy.synchronous, other.memory.alone) = (true, None);
+        }),
         under("had commits waited for no standby", &|other| other.policy.synchronous = false),
     ]
     .into_iter()

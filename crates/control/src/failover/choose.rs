@@ -65,7 +65,7 @@ pub fn choose(policy: &Policy, memory: &Memory, seen: &Seen, gone: Instant) -> C
     let window =
         best.and_then(|best| if lost == Some(0) { Some(Millis(0)) } else { memory.since_whole(best.position, gone) });
     let mut choice = Choice { found, unknown, end, lost, window, outcome: Outcome::Restart, why: String::new() };
-    let (may, why) = judge(policy, &choice);
+    let (may, why) = judge(policy, memory.alone, &choice);
     let intact = it.is_some_and(|it| it.data && it.process == Process::Gone);
     (choice.outcome, choice.why) = match (may, best, intact) {
         (true, Some(best), _) => (Outcome::Promote(best.member), why),
@@ -76,12 +76,12 @@ pub fn choose(policy: &Policy, memory: &Memory, seen: &Seen, gone: Instant) -> C
 }
 
 /// Whether the best may take over, and why.
-fn judge(policy: &Policy, choice: &Choice) -> (bool, String) {
+fn judge(policy: &Policy, alone: Option<Instant>, choice: &Choice) -> (bool, String) {
     let Some(best) = choice.found.first() else {
         return (false, "no standby is there that could take over".into());
     };
     let place = best.member + 1;
-    if policy.synchronous {
+    if policy.synchronous && alone.is_none() {
         return match choice.unknown.first() {
             None => (
                 true,
@@ -109,6 +109,10 @@ fn judge(policy: &Policy, choice: &Choice) -> (bool, String) {
         );
     }
     let lacks = format!("member {place} lacks {lost} bytes of what was written");
+    if policy.synchronous {
+        let why = format!("{lacks}, and it may have been acknowledged: no standby was there for commits to wait for");
+        return (false, why);
+    }
     match (policy.recovery_point, choice.window) {
         (None, _) => (false, format!("{lacks}, and no recovery point is promised by which they might be lost")),
         (Some(max), Some(window)) if window <= max => {

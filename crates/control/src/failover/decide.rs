@@ -2,7 +2,7 @@
 
 use super::{
     Act, CHOICE_WAIT, Decision, HAND_OVER_MAX, HOLD_MAX, LOOK_EVERY, Member, Memory, Outcome, PROMOTE_MAX, Policy,
-    Preparation, Process, REPLAY_MAX, Role, Seen, Stage, Unfit, Wanted, What, choose, standbys,
+    Preparation, Process, REPLAY_MAX, Role, Seen, Stage, Unfit, Wanted, What, choose, copies, standbys,
 };
 use plimsoll_model::{Instant, Millis};
 
@@ -154,8 +154,7 @@ fn gone(policy: &Policy, memory: &mut Memory, seen: &Seen) -> Decision {
             for other in choice.unknown.iter().chain([&place]) {
                 memory.unfit.entry(*other).or_insert(Unfit::Rewind);
             }
-            begin(memory, seen, to);
-            let decision = promoting(policy, memory, seen, (to, seen.at));
+            let decision = begin(policy, memory, seen, to);
             decision.after(What::Failover, format!("member {} is gone; {why}", place + 1))
         }
         Outcome::Restart => restart(memory, seen, choice.why, !choice.found.is_empty()),
@@ -174,11 +173,17 @@ fn restart(memory: &Memory, seen: &Seen, why: String, refused: bool) -> Decision
 }
 
 /// From now on that member is to be the primary.
-fn begin(memory: &mut Memory, seen: &Seen, to: usize) {
+fn begin(policy: &Policy, memory: &mut Memory, seen: &Seen, to: usize) -> Decision {
     memory.epoch += 1;
     memory.stage = Stage::Promoting { to, since: seen.at };
     memory.reading.clear();
     memory.apart.clear();
+    let alone = copies::prepare(policy, memory, seen, to);
+    let decision = promoting(policy, memory, seen, (to, seen.at));
+    match alone {
+        Some(why) => decision.after(What::Asynchronous, why),
+        None => decision,
+    }
 }
 
 /// A member becomes the primary.
@@ -221,7 +226,9 @@ fn promoting(policy: &Policy, memory: &mut Memory, seen: &Seen, (to, since): (us
         }
         Process::Runs if it.standby().is_some() => {
             let reason = format!("member {} is being promoted", to + 1);
-            Decision { acts: vec![Act::Promote { member: to }], ..wait(seen, reason) }
+            let alone = copies::before_promotion(policy, memory, seen, to);
+            let acts = alone.into_iter().chain([Act::Promote { member: to }]).collect();
+            Decision { acts, ..wait(seen, reason) }
         }
         Process::Runs => hang(policy, memory, seen, to)
             .unwrap_or_else(|| wait(seen, format!("member {} is to be promoted and does not answer yet", to + 1))),
@@ -298,8 +305,7 @@ fn handing(policy: &Policy, memory: &mut Memory, seen: &Seen, (to, since): (usiz
     let has_all = received.zip(primary.log_end).is_some_and(|(received, end)| received >= end);
     if has_all {
         memory.unfit.entry(place).or_insert(Unfit::Rewind);
-        begin(memory, seen, to);
-        return promoting(policy, memory, seen, (to, seen.at));
+        return begin(policy, memory, seen, to);
     }
     if seen.at.since(memory.gone.unwrap_or(seen.at)) < CHOICE_WAIT {
         return wait(seen, format!("member {} receives the last of the log", to + 1));

@@ -45,6 +45,8 @@ pub struct Member {
     pub answer: Option<Answer>,
     /// The end of the log that lies in its folder. Only looked for where its process is gone.
     pub log_end: Option<u64>,
+    /// Whether its commits wait for a standby, as it was told last and has done. None: that is not known.
+    pub waits: Option<bool>,
 }
 
 /// Whether a process is there.

@@ -1,8 +1,8 @@
 //! What standbys need while their primary serves.
 
 use super::{
-    Act, Decision, Memory, Policy, Preparation, Process, READ_LAG_BACK, READ_LAG_MAX, Role, STRANDED_AFTER, Seen,
-    Unfit, What,
+    Act, Answer, Decision, Memory, Policy, Preparation, Process, READ_LAG_BACK, READ_LAG_MAX, Role, STRANDED_AFTER,
+    Seen, Unfit, What, copies,
 };
 
 /// Starts, puts right and counts standbys; adds to a decision that leads to the primary.
@@ -42,8 +42,12 @@ pub(super) fn look_after(policy: &Policy, memory: &mut Memory, seen: &Seen, deci
     }
     memory.apart.retain(|place, _| seen.members.get(*place).is_some_and(|it| it.process == Process::Runs));
     decision.reads = memory.reading.iter().copied().collect();
-    decision.stalls = policy.synchronous
-        && !seen.members.iter().any(|member| member.answer.as_ref().is_some_and(|answer| answer.streams));
+    copies::look_after(policy, memory, seen, decision);
+}
+
+/// It gets the log of that primary, on that timeline.
+pub(super) fn follows(answer: &Answer, of: usize, timeline: u32) -> bool {
+    answer.follows == Some(of) && answer.streams && answer.timeline == timeline
 }
 
 /// A standby that does not run is started, its data put right first.
@@ -81,7 +85,7 @@ fn follow(memory: &mut Memory, seen: &Seen, place: usize, decision: &mut Decisio
     let Some(answer) = seen.members[place].standby() else { return };
     if answer.follows != Some(of) {
         decision.acts.push(Act::Follow { member: place, of });
-    } else if answer.streams && answer.timeline == memory.timeline {
+    } else if follows(answer, of, memory.timeline) {
         memory.unfit.remove(&place);
         memory.apart.remove(&place);
         return;

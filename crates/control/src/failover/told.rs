@@ -27,6 +27,10 @@ pub enum What {
     Copying,
     /// A standby can't go on from where it is.
     Stranded,
+    /// Commits wait for no standby any more, since none is there.
+    Asynchronous,
+    /// They wait for one again.
+    Synchronous,
 }
 
 impl What {
@@ -44,13 +48,18 @@ impl What {
             Self::Rejoining => "Rejoining",
             Self::Copying => "Copying",
             Self::Stranded => "Stranded",
+            Self::Asynchronous => "Asynchronous",
+            Self::Synchronous => "Synchronous",
         }
     }
 
     /// Whether something went wrong.
     #[must_use]
     pub fn is_warning(self) -> bool {
-        matches!(self, Self::Failover | Self::GivenUp | Self::Fenced | Self::Refused | Self::Stranded)
+        matches!(
+            self,
+            Self::Failover | Self::GivenUp | Self::Fenced | Self::Refused | Self::Stranded | Self::Asynchronous
+        )
     }
 }
 

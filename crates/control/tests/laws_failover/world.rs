@@ -24,6 +24,12 @@ pub(crate) struct Server {
     /// Its server ends as soon as it is started.
     pub(crate) broken: bool,
     failed: Option<Preparation>,
+    /// Its commits wait for a standby.
+    pub(crate) waits: bool,
+    /// What the engine knows of that.
+    told: Option<bool>,
+    /// It was told to have them wait, and has not done so yet.
+    hears: bool,
 }
 
 /// The store, the clock, and what the engine remembers.
@@ -40,6 +46,8 @@ pub(crate) struct World {
     pub(crate) asked: Option<usize>,
     /// Whoever comes waits, where nobody is led anywhere.
     pub(crate) held: bool,
+    /// Whom clients were led to last: they write to nobody else.
+    led: Option<usize>,
 }
 
 impl World {
@@ -55,6 +63,7 @@ impl World {
             last: Decision::default(),
             asked: None,
             held: true,
+            led: None,
         }
     }
 
@@ -82,14 +91,14 @@ impl World {
         self.next += 1;
         let write = self.next;
         for writer in self.writers() {
-            if self.servers[writer].hangs {
+            if self.servers[writer].hangs || self.led != Some(writer) {
                 continue;
             }
             if let Some(log) = &mut self.servers[writer].log {
                 log.push(write);
             }
             self.deliver(writer, reach);
-            if !self.policy.synchronous {
+            if !self.servers[writer].waits {
                 self.acknowledged.insert(write);
             }
         }
@@ -99,7 +108,7 @@ impl World {
         for place in 0..self.servers.len() {
             if self.streams(place) && self.servers[place].follows == Some(from) && reach.get(place) != Some(&false) {
                 let log = self.servers[from].log.clone();
-                if self.policy.synchronous {
+                if self.servers[from].waits {
                     self.acknowledged.extend(log.iter().flatten());
                 }
                 self.servers[place].timeline = self.servers[from].timeline;
@@ -138,11 +147,15 @@ impl World {
                 follows: server.follows,
             }),
             log_end: (!server.runs && server.log.is_some()).then_some(position),
+            waits: server.told,
         }
     }
 
     /// Looks, decides, writes down, and acts, as far as the engine lives: it dies before the act `dies_at`.
     pub(crate) fn turn(&mut self, dies_at: Option<usize>) -> Decision {
+        for server in self.servers.iter_mut().filter(|server| server.runs && !server.hangs && server.hears) {
+            (server.waits, server.hears, server.told) = (true, false, Some(true));
+        }
         let seen = self.look();
         let decision = decide(&self.policy, &mut self.memory, &seen);
         let once = self.memory.clone();
@@ -158,6 +171,7 @@ impl World {
         assert!(seen.asked.is_none() || !decision.events.is_empty(), "a wish is not told of: {decision:?}");
         self.kept = self.memory.lasting();
         self.asked = None;
+        self.led = decision.leads_to.or(self.led);
         for (place, act) in decision.acts.iter().enumerate() {
             if dies_at == Some(place) {
                 break;
@@ -168,6 +182,7 @@ impl World {
         if dies_at.is_some() {
             let text = serde_json::to_string(&self.kept).unwrap();
             self.memory = serde_json::from_str(&text).unwrap();
+            self.servers.iter_mut().for_each(|server| server.told = None);
         }
         self.last = decision.clone();
         decision
@@ -193,12 +208,29 @@ impl World {
                 }
             }
             Act::Follow { member, of } => self.servers[member].follows = Some(of),
+            Act::Wait { member } => (self.servers[member].hears, self.servers[member].told) = (true, None),
+            Act::Alone { member } => self.release(member),
+        }
+    }
+
+    /// Its commits wait for nobody from now on, nor do those that waited.
+    fn release(&mut self, member: usize) {
+        let server = &mut self.servers[member];
+        if !server.runs || server.hangs {
+            return;
+        }
+        (server.waits, server.hears, server.told) = (false, false, Some(false));
+        if server.writes {
+            self.acknowledged.extend(server.log.iter().flatten());
         }
     }
 
     fn start(&mut self, member: usize, role: Role) {
         assert!(!self.servers[member].runs, "a member that runs is not started");
         self.servers[member].failed = None;
+        let waits = self.policy.synchronous;
+        (self.servers[member].waits, self.servers[member].told) = (waits, Some(waits));
+        self.servers[member].hears = false;
         if self.servers[member].broken {
             return;
         }
@@ -257,7 +289,10 @@ impl World {
                 (0..self.servers.len()).all(|place| place == primary || self.is_in_place(place))
             });
             let fit = self.memory.unfit.keys().all(|place| self.servers[*place].broken);
-            if whole && decision.acts.is_empty() && fit {
+            let waits = !self.policy.synchronous
+                || self.memory.alone.is_none()
+                || (0..self.servers.len()).all(|place| !self.streams(place));
+            if whole && waits && decision.acts.is_empty() && fit {
                 return;
             }
             self.now = next;

@@ -41,7 +41,7 @@ impl Engine {
                 Ok(exit) => {
                     // What it wrote last is in its log once the keeper has answered something else.
                     keeper.list().await.ok();
-                    let output = unstamped(&super::preparing::output_since(&log, before, OUTPUT_MAX));
+                    let output = super::preparing::output_since(&log, before, OUTPUT_MAX);
                     Ok(Audited { well: ended_well(&exit) && !late, ended: in_words(&exit, late), output, took })
                 }
             };
@@ -78,26 +78,4 @@ fn ended_well(exit: &Exit) -> bool {
 
 fn in_words(exit: &Exit, late: bool) -> String {
     if late { "took too long, and was ended".to_owned() } else { crate::exit::ended(exit) }
-}
-
-/// Lines of a log without the moment that each begins with.
-fn unstamped(lines: &str) -> String {
-    let is_moment = |word: &str| word.starts_with(|first: char| first.is_ascii_digit()) && word.ends_with('Z');
-    let text = |line: &str| match line.split_once(' ') {
-        Some((moment, text)) if is_moment(moment) => text.to_owned(),
-        _ => line.to_owned(),
-    };
-    lines.lines().map(text).collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_written_is_told_without_the_logs_own_words() {
-        let log = "2026-11-29T09:01:31.080527Z all is well\n2026-11-29T09:01:31.080528Z\nrest of a line that was cut";
-        assert_eq!(unstamped(log), "all is well\n2026-11-29T09:01:31.080528Z\nrest of a line that was cut");
-        assert_eq!(unstamped("2026-11-29T09:01:31.080527Z "), "");
-    }
 }

@@ -108,9 +108,32 @@ fn failure(exit: &Exit, log: &Path, before: u64) -> String {
     if text.is_empty() { how } else { format!("{how}: {text}") }
 }
 
-/// The last `most` bytes of what came after the first `before` bytes of a log, unless that was begun anew.
+/// The last `most` bytes of what came after the first `before` bytes of a log, unless that was begun anew; without the moments
+/// that its lines begin with.
 pub(super) fn output_since(log: &Path, before: u64, most: usize) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = usize::try_from(before).ok().and_then(|before| text.get(before..)).unwrap_or(&text);
-    String::from_utf8_lossy(&text[text.len().saturating_sub(most)..]).trim().to_owned()
+    unstamped(String::from_utf8_lossy(&text[text.len().saturating_sub(most)..]).trim())
+}
+
+/// Lines of a log without the moment that each begins with.
+fn unstamped(lines: &str) -> String {
+    let is_moment = |word: &str| word.starts_with(|first: char| first.is_ascii_digit()) && word.ends_with('Z');
+    let text = |line: &str| match line.split_once(' ') {
+        Some((moment, text)) if is_moment(moment) => text.to_owned(),
+        _ => line.to_owned(),
+    };
+    lines.lines().map(text).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_told_without_the_logs_own_words() {
+        let log = "2026-11-29T09:01:31.080527Z all is well\n2026-11-29T09:01:31.080528Z\nrest of a line that was cut";
+        assert_eq!(unstamped(log), "all is well\n2026-11-29T09:01:31.080528Z\nrest of a line that was cut");
+        assert_eq!(unstamped("2026-11-29T09:01:31.080527Z "), "");
+    }
 }

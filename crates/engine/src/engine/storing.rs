@@ -306,6 +306,7 @@ impl Engine {
         failover::Policy {
             members: plimsoll_stores::member_count(store),
             synchronous: store.waits_for_standby(),
+            strict: store.strict,
             recovery_point: points.min(),
             hang_after: failover::HANG_AFTER,
         }

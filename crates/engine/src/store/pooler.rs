@@ -54,9 +54,11 @@ impl PoolerRun {
         Some(Self { run, task, wanted, told })
     }
 
-    /// Has it lead to the server at that port, or pause.
+    /// Has it lead to the server at that port, or pause. What it does is not known until it has done so.
     pub(super) fn lead(&self, port: Option<u16>) {
-        self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, port) != port);
+        if self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, port) != port) {
+            self.told.doing.set(Doing::Unknown);
+        }
     }
 
     /// What it does now.

@@ -25,14 +25,17 @@ use tokio::{
     time::{sleep, sleep_until, timeout},
 };
 
+/// What `status` says of a store whose commits wait for nobody, though they should.
+const ON_ONE_COPY: &str = "writes are on one copy: no standby follows, so commits wait for none until one does";
+
 /// The store's members and what is known of them.
 pub(super) struct Replicated<'a> {
     pub(super) store: &'a mut StoreRun,
-    driver: Rc<Driver>,
+    pub(super) driver: Rc<Driver>,
     pub(super) servers: Vec<Server>,
     pub(super) memory: Memory,
     news: mpsc::UnboundedReceiver<News>,
-    sender: mpsc::UnboundedSender<News>,
+    pub(super) sender: mpsc::UnboundedSender<News>,
     /// The primary for whom what services need was made: its epoch and its start.
     provisioned: Option<(u64, u32)>,
     leads: (Option<usize>, Vec<usize>),
@@ -40,6 +43,8 @@ pub(super) struct Replicated<'a> {
     told: Vec<Event>,
     /// The phase that was told last, and how its members were.
     said: (&'static str, String),
+    /// Commits wait for nobody, though they should.
+    pub(super) alone: bool,
     pub(super) shown: Option<Inspection>,
     pub(super) ready: bool,
     /// Before all of them. `None`: it has none.
@@ -68,6 +73,7 @@ impl<'a> Replicated<'a> {
             leads,
             told,
             said,
+            alone: false,
             shown,
             ready: false,
             granted,
@@ -199,6 +205,7 @@ impl<'a> Replicated<'a> {
                 alive,
                 answer,
                 log_end: if asked { postgres.log_end(place) } else { None },
+                waits: server.waits,
             }
         });
         let members = members.collect();
@@ -259,16 +266,22 @@ impl<'a> Replicated<'a> {
         if decision.stalls {
             self.ready = false;
             self.phase("Forming", "commits wait for a standby, and none follows yet".into());
-        } else if self.pooler.as_ref().is_some_and(|pooler| !matches!(pooler.doing(), Doing::Leads(_))) {
+        } else if self.pooler.as_ref().is_some_and(|pooler| !self.is_led_to(pooler, primary)) {
             if !self.ready {
                 self.phase("Starting", "its pooler does not lead to the primary yet".into());
             }
             return false;
-        } else if !self.ready {
-            self.ready = true;
-            self.phase("Ready", decision.reason.clone());
+        } else if !self.ready || self.alone != decision.alone {
+            (self.ready, self.alone) = (true, decision.alone);
+            let reason = if self.alone { ON_ONE_COPY.to_owned() } else { decision.reason.clone() };
+            self.phase("Ready", reason);
         }
         true
+    }
+
+    /// The pooler leads to that member.
+    fn is_led_to(&self, pooler: &PoolerRun, place: usize) -> bool {
+        self.store.site.ports.get(place).is_some_and(|port| pooler.doing() == Doing::Leads(*port))
     }
 
     async fn act(&mut self, act: Act) {
@@ -282,6 +295,8 @@ impl<'a> Replicated<'a> {
                 let done = postgres.promote(member).await;
                 self.servers[member].refused = done.err().map(|why| format!("can't be promoted: {why}"));
             }
+            Act::Wait { member } => self.wait(member).await,
+            Act::Alone { member } => self.be_alone(member).await,
             Act::Follow { member, of } => {
                 let Some(postgres) = self.postgres() else { return };
                 let done = postgres.follow(member, of).await;
@@ -305,6 +320,7 @@ impl<'a> Replicated<'a> {
         let server = &mut self.servers[place];
         server.attempt += 1;
         (server.process, server.failed, server.by_us) = (Process::Preparing, None, false);
+        server.start_waiting(self.store.store.waits_for_standby());
         server.started_at = self.store.clock.now();
         self.store.tell(StoreNews::Attempt { member: server.id.serial, attempt: server.attempt });
         tokio::task::spawn_local(self.start_of(place, role).run());
@@ -333,6 +349,7 @@ impl<'a> Replicated<'a> {
             }
             Some(News::Failed { place, by, why }) => self.take_failed(place, by, why),
             Some(News::Ended { place, exit }) => self.take_end(place, &exit),
+            Some(News::Waits { place, asked, done }) => self.servers[place].take_waits(asked, done),
             None => {}
         }
     }
@@ -401,7 +418,7 @@ impl<'a> Replicated<'a> {
                     self.servers[ended].process = Process::Gone;
                 }
                 Ok(None) => return,
-                Err(_) => {}
+                Ok(Some(News::Waits { .. })) | Err(_) => {}
             }
         }
     }

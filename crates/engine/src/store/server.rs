@@ -32,6 +32,8 @@ pub(super) enum News {
     Failed { place: usize, by: Preparation, why: String },
     /// It has ended, with everything beneath it.
     Ended { place: usize, exit: Exit },
+    /// All of its commits wait for a standby, as it was asked that many questions ago; or it can't be told.
+    Waits { place: usize, asked: u64, done: bool },
 }
 
 /// A server, as the store's task knows it.
@@ -51,6 +53,12 @@ pub(super) struct Server {
     pub(super) refused: Option<String>,
     /// Its end was asked for: it is no crash.
     pub(super) by_us: bool,
+    /// Whether its commits wait for a standby. `None`: not known.
+    pub(super) waits: Option<bool>,
+    /// How often that was changed.
+    pub(super) asked: u64,
+    /// That all of them wait is being made sure.
+    pub(super) makes_sure: bool,
 }
 
 impl Server {
@@ -68,6 +76,9 @@ impl Server {
             failed_for: None,
             refused: None,
             by_us: false,
+            waits: None,
+            asked: 0,
+            makes_sure: false,
         }
     }
 

@@ -11,7 +11,7 @@ impl Replicated<'_> {
         let end = self.memory.positions.last().map(|(_, position)| *position);
         let servers = seen.members.iter().enumerate().map(|(place, member)| self.shown(place, member, end));
         let members: Vec<MemberSeen> = servers.chain(self.pooler.iter().map(PoolerRun::seen)).collect();
-        let healthy = self.ready && members.iter().all(|member| member.ok);
+        let healthy = self.ready && !self.alone && members.iter().all(|member| member.ok);
         let standbys = members.iter().filter(|member| member.role == "standby" && member.ok).count();
         let summary = format!(
             "member {} is the primary (epoch {}, timeline {}), {standbys} standbys follow",

@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 /// The role by which standbys get the log, and are rewound.
 pub(crate) const REPLICATION: &str = "plimsoll_replication";
 
+/// The setting that says for whom commits wait.
+const WAITS_FOR: &str = "synchronous_standby_names";
+
 /// Drops members' slots that nobody is connected to.
 const DROP_IDLE: &str = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
     WHERE NOT active AND slot_name LIKE 'member\\_%'";
@@ -60,11 +63,41 @@ impl Postgres {
             lines.push(format!("primary_conninfo = {}", quote(&self.reach(place, of, &name(place)))));
             lines.push(format!("primary_slot_name = {}", quote(&name(place))));
         }
-        if self.store.waits_for_standby() {
-            let others: Vec<String> = self.others(place).map(name).collect();
-            lines.push(format!("synchronous_standby_names = {}", quote(&format!("ANY 1 ({})", others.join(", ")))));
-        }
+        lines.extend(self.store.waits_for_standby().then(|| self.waiting(place)));
         lines.join("\n") + "\n"
+    }
+
+    /// The line by which commits of the member at `place` wait for any of the others.
+    fn waiting(&self, place: usize) -> String {
+        let others: Vec<String> = self.others(place).map(name).collect();
+        format!("{WAITS_FOR} = {}", quote(&format!("ANY 1 ({})", others.join(", "))))
+    }
+
+    /// Has commits of the member at `place` wait for a standby from now on, or for nobody; those that wait are let go then.
+    /// Nobody who asks later finds out from the server whether all of its commits do already: see
+    /// [`Postgres::have_waited`].
+    ///
+    /// # Errors
+    /// Why not; ask again.
+    pub async fn have_wait(&self, place: usize, waits: bool) -> Result<(), String> {
+        let file = format!("{place}.standbys");
+        let known = std::fs::read_to_string(self.site.data.join(&file)).map_err(|error| error.to_string())?;
+        let kept = known.lines().filter(|line| !line.starts_with(WAITS_FOR)).map(str::to_owned);
+        let lines: Vec<String> = kept.chain(waits.then(|| self.waiting(place))).collect();
+        let access = Access { mode: 0o600, owner: self.owner() };
+        files::write_durably(&self.site.data, Path::new(&file), (lines.join("\n") + "\n").as_bytes(), access)
+            .map_err(|error| error.to_string())?;
+        self.say(place, "SELECT pg_reload_conf()").await
+    }
+
+    /// Returns once what [`Postgres::have_wait`] asked for last holds for every commit. The server's checkpointer makes it
+    /// so when it next looks, which it does before each checkpoint that is asked for; and a connection that is made after
+    /// the files were to be read anew is only answered by a server that has told its checkpointer.
+    ///
+    /// # Errors
+    /// Why not; ask again.
+    pub async fn have_waited(&self, place: usize) -> Result<(), String> {
+        self.checkpoint(place).await
     }
 
     /// Tells the server by a file in its data whether it starts as a standby.

@@ -34,6 +34,7 @@ pub(crate) fn store(engine: Engine) -> Store {
         external: None,
         instances: 1,
         synchronous: false,
+        strict: false,
         cluster: None,
         max_memory: None,
         eviction: None,
