@@ -25,9 +25,6 @@ use tokio::{
     time::{sleep, sleep_until, timeout},
 };
 
-/// What `status` says of a store whose commits wait for nobody, though they should.
-const ON_ONE_COPY: &str = "writes are on one copy: no standby follows, so commits wait for none until one does";
-
 /// The store's members and what is known of them.
 pub(super) struct Replicated<'a> {
     pub(super) store: &'a mut StoreRun,
@@ -183,6 +180,7 @@ impl<'a> Replicated<'a> {
                 self.act(act).await;
             }
         }
+        self.alone = decision.alone;
         self.show(&seen);
         if served { decision.again_at } else { decision.again_at.min(self.store.clock.now().after(Millis(50))) }
     }
@@ -271,10 +269,9 @@ impl<'a> Replicated<'a> {
                 self.phase("Starting", "its pooler does not lead to the primary yet".into());
             }
             return false;
-        } else if !self.ready || self.alone != decision.alone {
-            (self.ready, self.alone) = (true, decision.alone);
-            let reason = if self.alone { ON_ONE_COPY.to_owned() } else { decision.reason.clone() };
-            self.phase("Ready", reason);
+        } else if !self.ready {
+            self.ready = true;
+            self.phase("Ready", decision.reason.clone());
         }
         true
     }

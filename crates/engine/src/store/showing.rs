@@ -13,8 +13,9 @@ impl Replicated<'_> {
         let members: Vec<MemberSeen> = servers.chain(self.pooler.iter().map(PoolerRun::seen)).collect();
         let healthy = self.ready && !self.alone && members.iter().all(|member| member.ok);
         let standbys = members.iter().filter(|member| member.role == "standby" && member.ok).count();
+        let copies = if self.alone { "writes are on one copy until a standby has everything: " } else { "" };
         let summary = format!(
-            "member {} is the primary (epoch {}, timeline {}), {standbys} standbys follow",
+            "{copies}member {} is the primary (epoch {}, timeline {}), {standbys} standbys follow",
             self.memory.primary + 1,
             self.memory.epoch,
             self.memory.timeline
