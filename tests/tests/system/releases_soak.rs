@@ -39,7 +39,7 @@ impl Draw {
                 Way { name: "rolling", rollout, most: WANTED + surge, least: WANTED - missing }
             }
             3 => {
-                let (share, interval) = (1 + self.below(99), self.below(300));
+                let (share, interval) = (1 + self.below(99), 1 + self.below(300));
                 let rollout = format!("{{ canary: {{ steps: [{share}%], interval: {interval}ms }} }}");
                 Way { name: "canary", rollout, most: 2 * WANTED, least: WANTED }
             }
