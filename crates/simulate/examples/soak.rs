@@ -14,7 +14,7 @@ mod scene;
 mod storm;
 
 use plimsoll_control::rollout::Event;
-use plimsoll_model::{Ratio, simulation::Simulation};
+use plimsoll_model::{Ratio, Service, simulation::Simulation};
 use plimsoll_simulate::{Plan, SwarmReport, World, swarm};
 use std::{num::NonZero, process::ExitCode, sync::atomic::AtomicU64, sync::atomic::Ordering, thread, time::Instant};
 
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     ];
     for (what, errors, times_milli) in kinds {
         good &= bad_versions(what, number(2, 100), (errors, times_milli));
+        good &= hardly_anybody(what, number(2, 100) / 10, (errors, times_milli));
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -100,25 +101,33 @@ fn storms(count: u64) -> bool {
 /// How a release ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
-    /// Sent back after so many milliseconds; so many requests had been answered by the new version.
+    /// Sent back after so many milliseconds; so many requests had been answered by the new version, of so many since it came.
     Back {
         ms: u64,
         exposed: u64,
+        asked: u64,
     },
     Promoted,
     Undecided,
 }
 
-fn release(scenario: &Simulation, seed: u64) -> Option<End> {
-    let plan = Plan::of(&scene::system(canary::canary()), scenario, &Default::default(), seed).ok()?;
+fn release(web: Service, scenario: &Simulation, seed: u64) -> Option<End> {
+    let plan = Plan::of(&scene::system(web), scenario, &Default::default(), seed).ok()?;
+    let mut before = 0;
     let mut world = World::new(plan);
     let mut end = End::Undecided;
     for second in RELEASED_S..=scenario.duration.0 / 1000 {
         world.run_until(second * 1_000_000_000);
+        let asked = world.figures().sources[0].asked;
+        if second == RELEASED_S {
+            before = asked;
+        }
         for (ns, event) in &world.figures().services[0].releases {
             let ms = (ns / 1_000_000).saturating_sub(RELEASED_S * 1000);
             match event {
-                Event::RolledBack { .. } => return Some(End::Back { ms, exposed: world.answers(0)[1] }),
+                Event::RolledBack { .. } => {
+                    return Some(End::Back { ms, exposed: world.answers(0)[1], asked: asked - before });
+                }
                 // The first version is promoted when there is nothing before it. The next one may still be sent back.
                 Event::Promoted { .. } if *ns > RELEASED_S * 1_000_000_000 => end = End::Promoted,
                 _ => {}
@@ -130,7 +139,9 @@ fn release(scenario: &Simulation, seed: u64) -> Option<End> {
 }
 
 fn releases(scenario: &Simulation, count: u64) -> Vec<(u64, Option<End>)> {
-    let play = |seeds: std::ops::Range<u64>| seeds.map(|seed| (seed, release(scenario, seed))).collect::<Vec<_>>();
+    let play = |seeds: std::ops::Range<u64>| {
+        seeds.map(|seed| (seed, release(canary::canary(), scenario, seed))).collect::<Vec<_>>()
+    };
     stretches(count, play).into_iter().flatten().collect()
 }
 
@@ -161,7 +172,7 @@ fn bad_versions(what: &str, count: u64, kind: (Ratio, u64)) -> bool {
     let missed: Vec<u64> =
         all.iter().filter(|(_, end)| !matches!(end, Some(End::Back { .. }))).map(|(seed, _)| *seed).collect();
     let found = |(_, end): &(u64, Option<End>)| match end {
-        Some(End::Back { ms, exposed }) => Some((*ms, *exposed)),
+        Some(End::Back { ms, exposed, .. }) => Some((*ms, *exposed)),
         _ => None,
     };
     let (mut ms, mut exposed): (Vec<u64>, Vec<u64>) = all.iter().filter_map(found).unzip();
@@ -181,4 +192,30 @@ fn bad_versions(what: &str, count: u64, kind: (Ratio, u64)) -> bool {
         began.elapsed().as_secs_f64()
     );
     missed.is_empty() && all.len() as u64 == count
+}
+
+/// How many meet a bad version whose first step is 0.08 % of 2,000 requests a second, each by another person: at most one in a
+/// thousand of those who ask until it is sent back.
+fn hardly_anybody(what: &str, count: u64, kind: (Ratio, u64)) -> bool {
+    let began = Instant::now();
+    let scenario = canary::busy(RELEASED_S + PATIENCE_S, kind);
+    let play =
+        |seeds: std::ops::Range<u64>| seeds.map(|seed| release(canary::careful(), &scenario, seed)).collect::<Vec<_>>();
+    let all: Vec<Option<End>> = stretches(count, play).into_iter().flatten().collect();
+    let found = |end: &Option<End>| match end {
+        Some(End::Back { exposed, asked, .. }) => Some((*exposed, *asked)),
+        _ => None,
+    };
+    let found: Vec<(u64, u64)> = all.iter().filter_map(found).collect();
+    let (exposed, asked) = found.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let share = |(exposed, asked): &(u64, u64)| *exposed as f64 * 100.0 / (*asked).max(1) as f64;
+    let worst = found.iter().map(share).fold(0.0, f64::max);
+    println!(
+        "{what}, first step 0.08 % of 2000 requests a second: {} of {count} sent back; {exposed} of {asked} who asked meanwhile \
+         met it, {:.3} % (worst seed {worst:.3} %); {:.0} s",
+        found.len(),
+        share(&(exposed, asked)),
+        began.elapsed().as_secs_f64()
+    );
+    found.len() as u64 == count && exposed * 1000 <= asked
 }

@@ -12,7 +12,7 @@ use std::{
     collections::BTreeMap,
     fs,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// `WEB` with these words for its program, and further lines of the service.
@@ -154,23 +154,30 @@ fn overload_3x() {
     let offered = peak.rate_per_s * 3.0;
     let running = world.plan(&url, "/work", Arrivals::Constant { rate_per_s: offered }, length).start().unwrap();
     // Whoever looks after the system gets answers meanwhile.
-    let mut looks = 0;
+    let (mut looks, mut status_took) = (0, Latencies::new());
     while running.progress().elapsed.is_none_or(|elapsed| elapsed < length) {
+        let asked = Instant::now();
         assert!(world.try_status().is_some_and(|status| status.services["web"].ready == 3));
+        status_took.record(asked.elapsed());
         looks += 1;
     }
     let report = world.runtime.block_on(running.finish()).unwrap();
     let mut shed = Latencies::new();
     report.failures.iter().for_each(|failure| shed.record(failure.after));
     eprintln!(
-        "offered {offered:.0}/s, 3 times what it can: {:.0}/s were right, {:.0}/s at the peak; admitted p99 {}, shed {} of \
-         {} with a p99 of {}; status was told {looks} times",
+        "offered {offered:.0}/s for {} s, 3 times what it can: {:.0}/s were right, {:.0}/s at the peak, {:.0} % (pass mark 90 %); \
+         admitted p99 {} ({} without overload), shed {} of {} with a p99 of {} (pass mark 5 ms); status was told {looks} times, \
+         with a p99 of {}",
+        length.as_secs(),
         report.rate_per_s,
         peak.rate_per_s,
+        report.rate_per_s * 100.0 / peak.rate_per_s,
         in_ms(report.latency.at(0.99)),
+        in_ms(peak.latency.at(0.99)),
         report.failed,
         report.asked,
         in_ms(shed.at(0.99)),
+        in_ms(status_took.at(0.99)),
     );
     assert_eq!(peak.failed, 0, "{peak}");
     assert!(report.failed > 0, "nothing was shed, so that nothing was shown");

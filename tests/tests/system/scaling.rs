@@ -2,7 +2,7 @@
 
 use crate::{
     look::{own_pid, pids},
-    sweep,
+    sweep, times,
     world::{LONG, World},
 };
 use plimsoll_api::Status;
@@ -62,6 +62,24 @@ fn processor_time_moves_the_number_up_and_down() {
     world.down();
 }
 
+/// Seconds after the step at which five replicas of a service were wanted, under an autoscaler of Kubernetes' default period of
+/// 15 s on the same figures of the gateway.
+#[track_caller]
+fn spike_beside() -> f64 {
+    let pods = "[{ type: Pods, pods: { metric: { name: http_requests_per_second }, target: { type: AverageValue, averageValue: \"20\" } } }]";
+    let world = World::up(&web(&format!("{{ minReplicas: 1, maxReplicas: 6, metrics: {pods} }}")));
+    let calm = world.traffic("/", 10.0);
+    calm.more(&world, 20);
+    let spike = world.traffic("/", 90.0);
+    let began = Instant::now();
+    world.until_status("replicas are added", |status| wanted(status) >= 5);
+    let decided = began.elapsed();
+    calm.end_without_failure(&world, "the calm part, period of 15 s");
+    spike.end_without_failure(&world, "the step, period of 15 s");
+    world.down();
+    decided.as_secs_f64()
+}
+
 #[test]
 fn spike_10x() {
     let world = World::up(&web("{ minReplicas: 1, maxReplicas: 6, requestsPerSecond: 20/s }"));
@@ -73,7 +91,10 @@ fn spike_10x() {
     world.until_status("replicas are added", |status| wanted(status) >= 5);
     let decided = began.elapsed();
     world.until_status("they are ready", |status| status.services["web"].ready >= 5);
-    eprintln!("ten times the load: five wanted after {decided:.2?}, ready after {:.2?}", began.elapsed());
+    eprintln!(
+        "ten times the load: five wanted after {decided:.2?}, ready after {:.2?} (pass mark 2 s)",
+        began.elapsed()
+    );
     spike.more(&world, 50);
     let told = world.event("why is told", |event| event.reason == "Scaled" && event.message.contains("traffic"));
     assert!(told.message.contains("over the panic window"), "{told:?}");
@@ -81,6 +102,10 @@ fn spike_10x() {
     calm.end_without_failure(&world, "the calm part of a step to ten times the load");
     spike.end_without_failure(&world, "a step to ten times the load");
     world.down();
+    // That takes longer than a test may; `bench/autoscale/run` counts the broken seconds of both.
+    if times(1) > 1 {
+        eprintln!("the same step and figures, Kubernetes' period of 15 s: five wanted after {:.2} s", spike_beside());
+    }
 }
 
 #[test]

@@ -23,6 +23,20 @@ pub(crate) fn canary() -> Service {
     Service { rollout, ..scene::service(4) }
 }
 
+/// A canary that begins with so small a share that hardly anybody meets a bad version: 0.08 % for at least 10 min.
+pub(crate) fn careful() -> Service {
+    let mut service = canary();
+    let steps = vec![Ratio(800), Ratio::percent(10), Ratio::percent(50)];
+    service.rollout.strategy =
+        Strategy::Canary { steps, interval: Millis::from_secs(600), audience: Default::default() };
+    service
+}
+
+/// A busy service for it: 2,000 requests a second, each of another person, by replicas that do 8 at once.
+pub(crate) fn busy(seconds: u64, kind: (Ratio, u64)) -> Simulation {
+    of_kind(scenario(2000, seconds, kind), 8)
+}
+
 /// Of another service: one whose replicas do so many requests at once.
 pub(crate) fn of_kind(mut scenario: Simulation, workers: u32) -> Simulation {
     if let Some(work) = scenario.work.get_mut("web") {

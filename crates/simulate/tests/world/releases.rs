@@ -1,7 +1,7 @@
 //! Releases through the whole world, judged by `control::rollout`: good ones pass, bad ones are sent back.
 
 use crate::{
-    canary::{canary, of_kind, scenario},
+    canary::{busy, canary, careful, of_kind, scenario},
     scene,
 };
 use plimsoll_control::rollout::Event;
@@ -83,6 +83,29 @@ fn half_of_all_failing_is_found() {
 #[test]
 fn twice_the_latency_is_found() {
     finds("+100 % latency", Ratio(1000), 2000);
+}
+
+/// Fault 64: at most one in a thousand of those who ask meets a bad version before it is sent back, where its first step is
+/// as small. Versions with 1 % of errors take longer than a test may: `scripts/soak simulate`.
+#[test]
+fn hardly_anybody_meets_a_bad_version() {
+    for (what, errors, times_milli) in [("5 % of errors", Ratio::percent(5), 1000), ("50 %", Ratio::percent(50), 1000)]
+    {
+        let plan =
+            Plan::of(&scene::system(careful()), &busy(230, (errors, times_milli)), &Default::default(), 3).unwrap();
+        let mut world = World::new(plan);
+        let is_over = |world: &World| world.figures().services[0].releases.iter().any(|(_, event)| is_back(event));
+        for second in 30..230 {
+            world.run_until(second * 1_000_000_000);
+            if is_over(&world) {
+                break;
+            }
+        }
+        assert!(is_over(&world), "{what}: {:?}", world.figures().services[0].releases);
+        let (met, asked) = (world.answers(0)[1], world.figures().sources[0].asked - 60_000);
+        eprintln!("{what}: {met} of {asked} requests since its release met the bad version");
+        assert!(met > 0 && met * 1000 <= asked + asked / 2, "{what}: {met} of {asked}");
+    }
 }
 
 #[test]
