@@ -7,7 +7,8 @@
 //! version was slower in it (`windows`), by more than a tolerance ([`latency`]).
 //!
 //! Synthetic requests count as others do, but are compared only with synthetic ones: the versions have both kinds in other
-//! parts, and one kind may fail, or take longer, on both.
+//! parts, and one kind may fail, or take longer, on both. Those that still come in after their step are no reason to leave
+//! out what users wait for.
 //!
 //! Invariant: without enough requests the answer is never `Pass`.
 //! Invariant: what also happens to the old version is never held against the new one: then it waits.
@@ -141,6 +142,9 @@ pub struct Sample {
     /// summed up here too; 0 of the new one: it is not known.
     #[serde(default)]
     pub serving: (u64, u64),
+    /// Whether both versions are asked synthetic requests now. Of a sum of spans: not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked: bool,
 }
 
 impl Sample {

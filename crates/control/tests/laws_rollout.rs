@@ -205,7 +205,7 @@ fn what_the_old_version_had_in_flight_hides_no_failure_of_the_new_one() {
 
 #[test]
 fn a_missed_deadline_is_told_and_only_undone_beside_the_old_version() {
-    let never = Nature { start_ms: None, errors: 0 };
+    let never = Nature { start_ms: None, ..WELL };
     for (strategy, undone) in [(rolling(), false), (canary(), true), (blue_green(), true)] {
         let mut world = World::new(strategy.clone(), 4);
         world.policy.rollout.progress_deadline = Some(Millis::from_secs(20));
@@ -405,7 +405,7 @@ proptest! {
         let mut count = 0;
         for (what, ticks, start) in turns {
             count += 1;
-            let nature = Nature { start_ms: Some(start), errors: 0 };
+            let nature = Nature { start_ms: Some(start), ..WELL };
             let target = world.wanted.0.clone();
             match what {
                 0 => world.release(&format!("good-{count}"), nature),

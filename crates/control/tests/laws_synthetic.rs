@@ -12,7 +12,7 @@ use plimsoll_control::rollout::{Event, Wish};
 use plimsoll_model::rollout::{Inconclusive, Strategy as How};
 use plimsoll_model::{Millis, Ratio, audience::Audience, synthetic::Synthetic};
 use proptest::{prelude::*, test_runner::RngSeed};
-use world::{Nature, WELL, World};
+use world::{Nature, WELL, World, revision};
 
 fn canary() -> How {
     let steps = [10, 50].map(Ratio::percent).to_vec();
@@ -35,6 +35,18 @@ fn aided(strategy: How, traffic: u64, requests_per_second: u32) -> World {
     world.policy.rollout.analysis.as_mut().unwrap().synthetic = Some(synthetic);
     world.traffic = traffic;
     world
+}
+
+/// Runs until it is so, for ten minutes at most.
+#[track_caller]
+fn run_until(world: &mut World, what: &str, is: impl Fn(&World) -> bool) {
+    for _ in 0..6000 {
+        if is(world) {
+            return;
+        }
+        world.tick();
+    }
+    panic!("{what}: {:?}", world.last);
 }
 
 fn asked(world: &World) -> usize {
@@ -106,6 +118,38 @@ fn nothing_is_asked_while_a_person_holds_it() {
     world.wish("two", Wish::Pause);
     world.run_s(60);
     assert!(world.last.synthetic.is_empty() && !world.promoted());
+}
+
+#[test]
+fn late_answers_to_synthetic_requests_do_not_hide_a_slow_version_from_its_users() {
+    for stage in ["canary", "bake"] {
+        let mut world = world(canary(), 1000);
+        world.policy.rollout.bake = Millis::from_secs(60);
+        world.release("two", WELL);
+        if stage == "bake" {
+            run_until(&mut world, "it is promoted", World::promoted);
+        } else {
+            run_until(&mut world, "it answers users", |world| !world.last.shares.is_empty());
+        }
+        world.stray = 5;
+        world.natures.insert(revision("two"), Nature { takes_us: 2 * WELL.takes_us, ..WELL });
+        world.run_s(30);
+        let why = world.rolled_back().unwrap_or_else(|| panic!("{stage}: {:?}", world.last));
+        assert!(why.contains("slower"), "{stage}: {why}");
+    }
+}
+
+#[test]
+fn while_a_person_holds_it_what_users_wait_for_is_judged_again() {
+    let mut world = world(canary(), 0);
+    world.release("two", WELL);
+    run_until(&mut world, "both are asked", |world| !world.last.synthetic.is_empty());
+    world.run_s(1);
+    world.wish("two", Wish::Pause);
+    world.traffic = 1000;
+    world.natures.insert(revision("two"), Nature { takes_us: 2 * WELL.takes_us, ..WELL });
+    world.run_s(60);
+    assert!(world.rolled_back().unwrap().contains("slower"), "{:?}", world.events);
 }
 
 proptest! {

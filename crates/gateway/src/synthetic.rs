@@ -16,7 +16,7 @@ use crate::{
     table::{Backend, Synthetic},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use plimsoll_control::route::version::synthetic_pair;
+use plimsoll_control::route::version::synthetic_twins;
 use plimsoll_model::{route, synthetic::Asking};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -94,9 +94,10 @@ fn ask_both(worker: usize, backend: &Arc<Backend>, turn: usize) {
         places.iter().copied().filter(|place| !backend.endpoints[*place].process.gone.load(Relaxed)).collect()
     };
     let [one, other] = [open(&synthetic.places[0]), open(&synthetic.places[1])];
-    let Some(pair) = synthetic_pair([&one, &other], turn, backend.live.synthetic.load(Relaxed)) else { return };
-    let (uri, headers) = &synthetic.requests[turn % synthetic.requests.len()];
-    for place in pair {
+    let (paths, under_way) = (synthetic.requests.len(), backend.live.synthetic.load(Relaxed));
+    let Some(twins) = synthetic_twins([&one, &other], paths, turn, under_way) else { return };
+    let (uri, headers) = &synthetic.requests[twins.path];
+    for place in twins.places {
         let outgoing = Outgoing::reading(Method::GET, uri.clone(), headers.clone());
         let under_way = UnderWay::begin(&backend.live);
         tokio::spawn(carry(Arc::clone(backend), outgoing, (place, worker), under_way));
@@ -128,5 +129,23 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.synthetic.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plimsoll_model::{RevisionId, synthetic::Synthetic as Traffic};
+
+    #[test]
+    fn every_path_that_a_file_may_have_is_asked_for_as_it_is_written() {
+        // What `spec` lets through: what can be seen, but for four.
+        let may = (0x21..=0x7e_u8).map(char::from).filter(|c| !"#<>`".contains(*c));
+        let paths: Vec<String> = may.flat_map(|c| [format!("/a{c}b"), format!("/a?b={c}")]).collect();
+        let versions = ["old", "new"].map(|name| RevisionId(name.into()));
+        let traffic = Traffic { paths: paths.clone(), ..Traffic::default() };
+        let compiled = compile("web", &Asking { versions, traffic }, &[]).unwrap();
+        let asked: Vec<String> = compiled.requests.iter().map(|(uri, _)| uri.to_string()).collect();
+        assert_eq!(asked, paths);
     }
 }

@@ -96,6 +96,12 @@ pub(crate) static LIFECYCLE: Section = Section {
     foreign: &[("postStart", Later("do it in the program itself, or in a startup probe"))],
 };
 
+/// Longer paths are refused by most servers.
+const PATH_BYTES_MAX: usize = 8192;
+
+/// What stands for itself in no path or query that is sent (RFC 3986), and that HTTP libraries refuse or cut off.
+const NEVER_IN_PATHS: [char; 4] = ['#', '<', '>', '`'];
+
 impl Reading<'_, '_> {
     /// Reads the three probes of a service.
     pub(crate) fn probes(&mut self, service: &Fields<'_>, port: Option<u16>) -> Probes {
@@ -226,9 +232,25 @@ impl Reading<'_, '_> {
         Some(Handler::HttpGet { path, port, tls: tls.unwrap_or(false), headers })
     }
 
-    /// A path of a request: begins with `/`, has no blanks.
+    /// A path of a request: begins with `/`, has no blanks, and nothing that no request can have there.
     pub(crate) fn request_path(&mut self, node: &Node) -> Option<String> {
         let path = self.text(node)?;
+        if path.len() > PATH_BYTES_MAX {
+            let headline = format!("a path of {} bytes is too long", path.len());
+            self.refuse("out-of-range", node.at, headline, format!("write at most {PATH_BYTES_MAX}"));
+            return None;
+        }
+        if path.starts_with('/')
+            && let Some(wrong) = path.chars().find(|c| NEVER_IN_PATHS.contains(c))
+        {
+            let headline = format!("`{wrong}` can't be sent in a path");
+            let help = match wrong {
+                '#' => "leave out what begins with it: it is for browsers; or write `%23`".into(),
+                _ => format!("write `%{:02X}`", u32::from(wrong)),
+            };
+            self.refuse("wrong-type", node.at, headline, help);
+            return None;
+        }
         if path.starts_with('/') && path.chars().all(|c| c.is_ascii_graphic()) {
             return Some(path);
         }

@@ -1,7 +1,8 @@
 //! `synthetic`: what both versions of a service are asked while a release is judged, where its users ask too little.
 
 use crate::{
-    node::Node,
+    diagnostic::shown,
+    node::{Entry, Node},
     reading::{Fields, Reading},
     section::{Foreign::Called, Section, Shape, key},
 };
@@ -29,6 +30,22 @@ pub(crate) static SYNTHETIC: Section = Section {
 /// More paths say no more.
 const PATHS_MAX: usize = 100;
 
+/// Headers that frame a request, speak of its connection, or say what it is.
+const GATEWAYS_OWN: [&str; 12] = [
+    "connection",
+    "content-length",
+    "expect",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-plimsoll-mirror",
+    "x-plimsoll-synthetic",
+];
+
 impl Reading<'_, '_> {
     pub(crate) fn synthetic(&mut self, node: &Node, path: &str) -> Option<Synthetic> {
         let fields = self.fields(node, &SYNTHETIC, path)?;
@@ -41,11 +58,32 @@ impl Reading<'_, '_> {
         }
         if let Some(headers) = fields.get("headers") {
             for entry in self.entries(headers, "`headers: { NAME: value }`") {
-                let Some(value) = self.header(&entry.key, entry.key_at, &entry.node) else { continue };
-                synthetic.headers.insert(entry.key.to_ascii_lowercase(), value);
+                let Some(value) = self.asked_header(entry) else { continue };
+                if synthetic.headers.insert(entry.key.to_ascii_lowercase(), value).is_some() {
+                    let headline = format!("the header `{}` is given twice", entry.key);
+                    self.refuse("duplicate-key", entry.key_at, headline, "keep one of them: case makes no difference");
+                }
             }
         }
         Some(synthetic)
+    }
+
+    /// A header that may be chosen: none by which a request is framed, or by which replicas tell who asks.
+    fn asked_header(&mut self, entry: &Entry) -> Option<String> {
+        let value = self.header(&entry.key, entry.key_at, &entry.node)?;
+        let name = entry.key.to_ascii_lowercase();
+        if GATEWAYS_OWN.contains(&name.as_str()) {
+            let headline = format!("`{name}` is written by the gateway itself");
+            self.refuse("name", entry.key_at, headline, "leave it out: these are GET without a body");
+            return None;
+        }
+        let is_host = !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c));
+        if name == "host" && !is_host {
+            let headline = format!("`{}` is no host", shown(&value));
+            self.refuse("wrong-type", entry.node.at, headline, "write a name such as shop.localhost, or leave it out");
+            return None;
+        }
+        Some(value)
     }
 
     fn asked_paths(&mut self, list: &Node) -> Vec<String> {

@@ -58,9 +58,10 @@ pub(super) struct Closed {
 impl Window {
     /// Takes in a span, of which `whole` is the sum since the step began; gives the window if it is over.
     pub(super) fn take(&mut self, sample: &Sample, whole: &Sample) -> Option<Closed> {
-        // From the first synthetic requests of a step on, only their answers are compared: both versions are asked the same.
-        let synthetic = whole.is_synthetic();
-        if synthetic && !self.synthetic {
+        // While they are made, only answers to synthetic requests are compared: both versions are asked the same. Those of
+        // the step before, which come late, are no reason not to look at what users wait for.
+        let synthetic = sample.asked && whole.is_synthetic();
+        if synthetic != self.synthetic {
             *self = Self { synthetic, ..Self::default() };
         }
         self.new.merge(compared(&sample.new, synthetic));
@@ -145,7 +146,7 @@ mod tests {
         let (mut window, mut whole, mut evidence) = (Window::default(), Sample::default(), Evidence::default());
         for tenth in 0..=seconds * 10 {
             let (new, old) = (counts(new_ms, 2), counts(old_ms, 2));
-            let sample = Sample { at: Instant(1).after(Millis(tenth * 100)), new, old, serving };
+            let sample = Sample { at: Instant(1).after(Millis(tenth * 100)), new, old, serving, asked: false };
             whole.merge(&sample);
             if let Some(closed) = window.take(&sample, &whole) {
                 closed.compare(&mut evidence, 125, &whole);

@@ -1,7 +1,9 @@
 //! From one stage of a release to the next.
 
 use super::layout::{available, share_of};
-use super::{Decision, Event, Memory, Paused, Policy, Progress, Quarantined, Seen, Stage, Wish, audience, soak::soak};
+use super::{
+    Decision, Event, Memory, Paused, Policy, Progress, Quarantined, Seen, Stage, Wish, audience, soak::soak, synthetic,
+};
 use crate::analysis::{self, Sample, Verdict};
 use crate::reconcile::Phase;
 use plimsoll_model::rollout::Strategy;
@@ -176,11 +178,12 @@ pub(super) fn observe(policy: &Policy, memory: &mut Memory, seen: &Seen) {
         revision.as_ref().map_or(0, |revision| u64::from(available(policy, seen, revision)))
     };
     let serving = (serving(new), serving(old));
+    let asked = !synthetic::asked(policy, memory, seen).is_empty();
     for span in &seen.spans {
         let of = |revision: &Option<RevisionId>| {
             revision.as_ref().and_then(|one| span.get(one)).cloned().unwrap_or_default()
         };
-        memory.analysis.take(&limits, &Sample { at: seen.at, new: of(new), old: of(old), serving });
+        memory.analysis.take(&limits, &Sample { at: seen.at, new: of(new), old: of(old), serving, asked });
     }
 }
 

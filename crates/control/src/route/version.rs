@@ -93,14 +93,35 @@ pub fn copy(canary: &Canary, in_flight: u32, draw: u64) -> Copy {
     }
 }
 
-/// Who of each version's open replicas gets the next two synthetic requests, whose number is `turn`, while so many are under way
-/// from one gateway; `None`: nobody. As many replicas of each version are asked, so that none has more to do for it than
-/// another; and a version that is slow is not buried under them.
+/// Two synthetic requests, which ask one replica of each version the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Twins {
+    /// The places of the two replicas.
+    pub places: [usize; 2],
+    /// Which of the paths they are asked for.
+    pub path: usize,
+}
+
+/// Who of each version's open replicas gets the next two synthetic requests, whose number is `turn`, and for which of so many
+/// `paths`, while so many are under way from one gateway; `None`: nobody. As many replicas of each version are asked, so that
+/// none has more to do for it than another; and a version that is slow is not buried under them.
+///
+/// Both replicas and paths are taken in turn. Where their numbers have a divisor in common, one path would only ever meet the
+/// same replicas: so after each round of both, paths are one further on.
 #[must_use]
-pub fn synthetic_pair(open: [&[usize]; 2], turn: usize, in_flight: u32) -> Option<[usize; 2]> {
+pub fn synthetic_twins(open: [&[usize]; 2], paths: usize, turn: usize, in_flight: u32) -> Option<Twins> {
     let count = open[0].len().min(open[1].len());
-    let may = count > 0 && in_flight.saturating_add(2) <= SYNTHETIC_MAX;
-    may.then(|| open.map(|places| places[turn % count]))
+    if count == 0 || paths == 0 || in_flight.saturating_add(2) > SYNTHETIC_MAX {
+        return None;
+    }
+    let common = common_divisor(count, paths);
+    let ahead = turn / (count / common * paths) % common;
+    Some(Twins { places: open.map(|places| places[turn % count]), path: (turn % paths + ahead) % paths })
+}
+
+/// The greatest divisor that both have in common; neither is 0.
+fn common_divisor(one: usize, other: usize) -> usize {
+    if other == 0 { one } else { common_divisor(other, one % other) }
 }
 
 /// Whether something with that chance happens at this draw; at a draw where it happens, it happens with every greater chance.
@@ -182,5 +203,29 @@ mod tests {
         assert_eq!(copy(&all, 0, u64::MAX), Copy::Send);
         assert_eq!(copy(&all, COPIES_MAX, 0), Copy::Drop);
         assert_eq!(copy(&canary(Audience::default()), 0, 0), Copy::No);
+    }
+
+    #[test]
+    fn every_path_is_asked_of_every_replica_as_often_and_twins_are_asked_the_same() {
+        let [one, other]: [Vec<usize>; 2] = [(0..6).collect(), (10..16).collect()];
+        for (count, paths) in (1..=6).flat_map(|count| (1..=6).map(move |paths| (count, paths))) {
+            let open = [&one[..count], &other[..]];
+            let whole = (0..count * paths).map(|turn| synthetic_twins(open, paths, turn, 0).unwrap());
+            let mut met: Vec<_> = whole.map(|twins| (twins.places[0], twins.places[1] - 10, twins.path)).collect();
+            assert!(met.iter().all(|(mine, theirs, _)| mine == theirs));
+            assert!(met.windows(2).all(|two| count == 1 || two[0].0 != two[1].0), "no replica twice in a row");
+            met.sort_unstable();
+            met.dedup();
+            assert_eq!(met.len(), count * paths, "{count} replicas, {paths} paths");
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_where_a_version_is_not_there_or_enough_is_under_way() {
+        assert_eq!(synthetic_twins([&[], &[1]], 1, 0, 0), None);
+        assert_eq!(synthetic_twins([&[0], &[1]], 0, 0, 0), None);
+        assert_eq!(synthetic_twins([&[0], &[1]], 1, 0, SYNTHETIC_MAX - 1), None);
+        let last = synthetic_twins([&[0], &[1]], 1, usize::MAX, SYNTHETIC_MAX - 2);
+        assert_eq!(last, Some(Twins { places: [0, 1], path: 0 }));
     }
 }

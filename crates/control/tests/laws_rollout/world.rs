@@ -1,6 +1,6 @@
 //! A small world that does what a release decides, 100 ms at a time, and checks every decision.
 
-use plimsoll_control::analysis::{Counts, Synthetic};
+use plimsoll_control::analysis::Counts;
 use plimsoll_control::reconcile::{Phase, ReplicaSeen, SetWanted};
 use plimsoll_control::rollout::{Command, Decision, Event, Memory, Policy, Prepared, Seen, Wish, decide};
 use plimsoll_model::rollout::{Analysis, Inconclusive, Rollout, Strategy as How};
@@ -18,9 +18,11 @@ pub(super) struct Nature {
     pub(super) start_ms: Option<u64>,
     /// Errors in 100 requests.
     pub(super) errors: u64,
+    /// How long its answers take, in microseconds.
+    pub(super) takes_us: u64,
 }
 
-pub(super) const WELL: Nature = Nature { start_ms: Some(300), errors: 0 };
+pub(super) const WELL: Nature = Nature { start_ms: Some(300), errors: 0, takes_us: 20_000 };
 
 /// A world that does what is decided, 100 ms at a time.
 pub(super) struct World {
@@ -39,6 +41,8 @@ pub(super) struct World {
     pub(super) traffic: u64,
     /// How many of 100 synthetic requests fail on every version; None: those that are wanted are not made.
     pub(super) synthetic_errors: Option<u64>,
+    /// So many synthetic requests of each version are answered in the next 100 ms, though none are wanted any more.
+    pub(super) stray: u64,
     pub(super) commands: Vec<Command>,
     /// What replicas that were stopped still answered, by revision.
     pub(super) leftover: BTreeMap<RevisionId, u64>,
@@ -61,6 +65,7 @@ impl World {
             natures: BTreeMap::new(),
             traffic: 100,
             synthetic_errors: Some(0),
+            stray: 0,
             commands: vec![],
             leftover: BTreeMap::new(),
             events: vec![],
@@ -125,6 +130,7 @@ impl World {
         let (at, wanted, replicas) = (self.at, self.wanted.clone(), self.replicas.clone());
         let commands = std::mem::take(&mut self.commands);
         let mut answers = self.answers();
+        self.stray = 0;
         for (revision, requests) in std::mem::take(&mut self.leftover) {
             let counts = answers.entry(revision).or_default();
             counts.requests += requests;
@@ -154,7 +160,7 @@ impl World {
             let requests = self.traffic * share / 1_000_000;
             let mut counts = Counts { requests, ..Counts::default() };
             counts.errors = (requests * self.nature(&set.revision).errors).div_ceil(100).min(requests);
-            counts.latencies.add(20_000, requests);
+            counts.latencies.add(self.nature(&set.revision).takes_us, requests);
             answers.insert(set.revision.clone(), counts);
         }
         for revision in self.last.synthetic.iter().filter(|_| self.synthetic_errors.is_some()) {
@@ -163,15 +169,25 @@ impl World {
             let percent = self.nature(revision).errors.max(self.synthetic_errors.unwrap_or(0));
             let before = self.at.0 / 100_000 % 1_000_000 * requests;
             let errors = (before + requests) * percent / 100 - before * percent / 100;
-            let mut made = Synthetic { requests, errors, ..Synthetic::default() };
-            made.latencies.add(20_000, requests);
-            let counts: &mut Counts = answers.entry(revision.clone()).or_default();
-            counts.requests += requests;
-            counts.errors += errors;
-            counts.latencies.merge(&made.latencies);
-            counts.synthetic = made;
+            self.answer_synthetic(answers.entry(revision.clone()).or_default(), revision, (requests, errors));
+        }
+        if self.stray > 0 {
+            for (revision, counts) in &mut answers {
+                self.answer_synthetic(counts, revision, (self.stray, 0));
+            }
         }
         answers
+    }
+
+    /// Counts so many answers to synthetic requests, of which so many are errors.
+    fn answer_synthetic(&self, counts: &mut Counts, revision: &RevisionId, (requests, errors): (u64, u64)) {
+        let takes_us = self.nature(revision).takes_us;
+        counts.requests += requests;
+        counts.errors += errors;
+        counts.latencies.add(takes_us, requests);
+        counts.synthetic.requests += requests;
+        counts.synthetic.errors += errors;
+        counts.synthetic.latencies.add(takes_us, requests);
     }
 
     pub(super) fn count(&self, is: impl Fn(&ReplicaSeen) -> bool) -> u32 {

@@ -10,7 +10,7 @@ use super::{
     state::{Call, Synthetic},
 };
 use crate::plan::{SECOND, ns};
-use plimsoll_control::route::version::synthetic_pair;
+use plimsoll_control::route::version::synthetic_twins;
 use plimsoll_model::RevisionId;
 
 impl World {
@@ -42,11 +42,12 @@ impl World {
             members.filter(|index| self.replicas[*index].version == version).filter(serves).collect()
         };
         let [one, other] = versions.map(open);
-        let pair = synthetic_pair([&one, &other], own.synthetic.turn, own.synthetic.under_way);
+        // Which path is asked makes no difference here.
+        let twins = synthetic_twins([&one, &other], 1, own.synthetic.turn, own.synthetic.under_way);
         own.synthetic.turn += 1;
         let next = self.wheel.now() + own.synthetic.every;
         self.wheel.push(next, Event::Synthetic { station: station as u16 });
-        for replica in pair.into_iter().flatten() {
+        for replica in twins.into_iter().flat_map(|twins| twins.places) {
             self.send_synthetic(station, replica as u32);
         }
     }
