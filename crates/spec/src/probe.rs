@@ -100,7 +100,7 @@ pub(crate) static LIFECYCLE: Section = Section {
 const PATH_BYTES_MAX: usize = 8192;
 
 /// What stands for itself in no path or query that is sent (RFC 3986), and that HTTP libraries refuse or cut off.
-const NEVER_IN_PATHS: [char; 4] = ['#', '<', '>', '`'];
+const NEVER_IN_PATHS: [char; 5] = ['#', '<', '>', '`', '"'];
 
 impl Reading<'_, '_> {
     /// Reads the three probes of a service.
