@@ -5,6 +5,7 @@ pub mod analysis;
 pub mod arrival;
 pub mod autoscale;
 pub mod cluster;
+pub mod disk;
 pub mod failover;
 pub mod health;
 pub mod listening;

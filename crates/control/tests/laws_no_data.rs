@@ -9,11 +9,8 @@ use plimsoll_model::{Instant, Millis, Ratio};
 use proptest::{prelude::*, test_runner::RngSeed};
 
 fn policy(error_rate: u64) -> Policy {
-    let limits = Analysis {
-        error_rate_max: Some(Ratio(error_rate)),
-        latency_p95_max: Some(Millis(500)),
-        ..Analysis::default()
-    };
+    let limits =
+        Analysis { error_rate_max: Some(Ratio(error_rate)), latency_p95_max: Some(Millis(500)), ..Analysis::default() };
     Policy::of(limits)
 }
 
@@ -61,12 +58,14 @@ fn a_metric_that_is_no_number_is_no_quantity() {
 
 fn counts() -> impl Strategy<Value = Counts> {
     // Errors may be more than requests: a request can fail in a later span than it came.
-    (0..2_000_u64, 0..2_000_u64, 0..3_u64, 0..50_u64, 1..10_000_000_u64).prop_map(|(requests, errors, ends, made, us)| {
-        let mut counts = Counts { requests, errors: errors / 10, ends: ends / 2, ..Counts::default() };
-        counts.latencies.add(us, requests);
-        counts.synthetic = Synthetic { requests: made.min(requests), errors: made / 10, ..Synthetic::default() };
-        counts
-    })
+    (0..2_000_u64, 0..2_000_u64, 0..3_u64, 0..50_u64, 1..10_000_000_u64).prop_map(
+        |(requests, errors, ends, made, us)| {
+            let mut counts = Counts { requests, errors: errors / 10, ends: ends / 2, ..Counts::default() };
+            counts.latencies.add(us, requests);
+            counts.synthetic = Synthetic { requests: made.min(requests), errors: made / 10, ..Synthetic::default() };
+            counts
+        },
+    )
 }
 
 proptest! {

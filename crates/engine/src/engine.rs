@@ -5,6 +5,7 @@
 mod analysing;
 mod auditing;
 mod deciding;
+mod disk;
 mod ending;
 mod exits;
 mod figures;
@@ -71,6 +72,8 @@ pub(crate) struct Engine {
     oneshots: Oneshots,
     inputs: UnboundedSender<Input>,
     record: Record,
+    /// What is done about a disk that refuses.
+    disk: plimsoll_control::disk::Memory,
     /// The flight recorder.
     recorder: Recorder,
     events: Events,
@@ -194,8 +197,9 @@ impl Engine {
                 let message = format!("started again by the keeper as process {}", process.pid);
                 self.tell(&process.id, "Respawned", &message, true);
             }
-            Event::LogDropped { log, bytes } => {
-                let message = format!("{bytes} bytes of its log were dropped: they came faster than allowed");
+            Event::LogDropped { log, bytes, refused } => {
+                let why = refused.map_or("they came faster than allowed".into(), |why| format!("cannot write: {why}"));
+                let message = format!("{bytes} bytes of its log were dropped: {why}");
                 self.tell(&log, "LogDropped", &message, true);
             }
             Event::Kept { .. } => {}

@@ -29,6 +29,9 @@ pub(crate) struct Record {
     pub(crate) remembered: Remembered,
     /// The last write failed: nothing that must be durable is accepted.
     pub(crate) trouble: Option<String>,
+    /// Entries hold in memory that the journal does not have: nothing is appended after such a gap, only all of it written
+    /// anew makes it whole.
+    behind: bool,
     /// Entries of kinds that only a newer Plimsoll knows, which went back to this one.
     pub(crate) passed_over: usize,
 }
@@ -54,13 +57,16 @@ impl Record {
             }
         }
         let damage = opened.damage.filter(Damage::loses_records).map(|damage| damage.to_string());
-        Ok((Self { journal, remembered, trouble: None, passed_over }, damage))
+        Ok((Self { journal, remembered, trouble: None, behind: false, passed_over }, damage))
     }
 
     /// Writes an entry down so that it survives our death. A disk that refuses is told in `trouble`; the entry holds in
-    /// memory all the same.
+    /// memory all the same, and is written down with all else once the disk takes it ([`Self::rewrite`]).
     pub(crate) fn note(&mut self, entry: Entry) {
-        if let Err(error) = self.journal.append(&entry, Durability::OurDeath) {
+        if !self.behind
+            && let Err(error) = self.journal.append(&entry, Durability::OurDeath)
+        {
+            self.behind = true;
             self.trouble = Some(plimsoll_journal::chain(&error));
         }
         self.remembered.fold(entry);
@@ -73,8 +79,8 @@ impl Record {
     /// The disk refused: nothing is remembered of it, and nothing may be answered as done.
     pub(crate) fn commit(&mut self, entry: Entry) -> Result<(), JournalError> {
         // After a sync that failed, another one that succeeds proves nothing: all of it is written anew first.
-        if self.journal.refused().is_some() {
-            self.compact();
+        if self.is_incomplete() {
+            self.rewrite()?;
         }
         if let Err(error) = self.journal.append(&entry, Durability::PowerLoss) {
             self.trouble = Some(plimsoll_journal::chain(&error));
@@ -86,12 +92,27 @@ impl Record {
         Ok(())
     }
 
+    /// Writes all that is remembered anew, also what could not be appended.
+    ///
+    /// # Errors
+    /// The disk refuses; what was durable before still is.
+    pub(crate) fn rewrite(&mut self) -> Result<(), JournalError> {
+        let written = self.journal.snapshot(&self.remembered);
+        self.trouble = written.as_ref().err().map(|error| plimsoll_journal::chain(error));
+        self.behind &= written.is_err();
+        written
+    }
+
+    /// The journal has not all that is remembered, or it is not known whether it has.
+    fn is_incomplete(&self) -> bool {
+        self.behind || self.journal.refused().is_some()
+    }
+
     fn compact(&mut self) {
-        if !self.journal.wants_snapshot() {
-            return;
+        // A disk that refuses is asked again by whoever watches it, not with each entry.
+        if self.journal.wants_snapshot() && !self.is_incomplete() {
+            let _ = self.rewrite();
         }
-        // A snapshot holds everything, also what could not be appended.
-        self.trouble = self.journal.snapshot(&self.remembered).err().map(|error| plimsoll_journal::chain(&error));
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) enum Recorder {
     Unopened,
     /// It is written to.
     Open(Box<Flight>),
-    /// It can't be written to; not tried again by this engine.
+    /// It can't be written to; not tried again before the disk takes what is written again.
     Failed,
 }
 
@@ -47,6 +47,13 @@ impl Recorder {
         said: (&rollout::Decision, &rollout::Memory),
     ) -> Result<(), JournalError> {
         self.keep(folder, |flight| flight.release(service, asked, said))
+    }
+
+    /// The disk takes what is written again: so may this.
+    pub(crate) fn try_again(&mut self) {
+        if matches!(self, Self::Failed) {
+            *self = Self::Unopened;
+        }
     }
 
     fn keep(

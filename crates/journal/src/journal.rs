@@ -196,14 +196,19 @@ impl<F: Files> Journal<F> {
     /// by [`Journal::refused`]. [`JournalError::Encode`]: nothing happened.
     pub fn snapshot<T: Serialize + ?Sized>(&mut self, state: &T) -> Result<(), JournalError> {
         let payload = serde_json::to_vec(state).map_err(JournalError::Encode)?;
-        let next = self.generation + 1;
         // The next log may only go on from records that the disk has. If it may not have them, nothing is appended to
         // that log before the snapshot stands, for which `refused` cares.
         if self.refused.is_none() && self.is_dirty && self.sync().is_ok() {
             self.is_dirty = false;
         }
-        let path = layout::log(&self.dir, next);
-        self.begin_log(next, &path).map_err(|why| JournalError::Snapshot { path, why })?;
+        // One that was begun for a snapshot that then could not be written, and has nothing in it, serves for the next try:
+        // a disk without room is not filled with beginnings.
+        let is_begun = self.refused.is_none() && self.generation > self.base && self.len == log::HEADER as u64;
+        let next = if is_begun { self.generation } else { self.generation + 1 };
+        if !is_begun {
+            let path = layout::log(&self.dir, next);
+            self.begin_log(next, &path).map_err(|why| JournalError::Snapshot { path, why })?;
+        }
         let path = layout::snapshot(&self.dir, next);
         let bytes = snapshot::encode(next, self.end, &payload);
         open::write_whole(&self.files, &self.dir, &path, &bytes).map_err(|why| JournalError::Snapshot { path, why })?;

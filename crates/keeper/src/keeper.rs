@@ -8,7 +8,7 @@ use crate::{
     connection::Connection,
     inventory::{Change, Ledger},
     kept::Kept,
-    log_file::timestamp,
+    log_file::{Dropped, timestamp},
     logs::{Logs, NOTICE_EVERY},
     raw,
     startup::Foundation,
@@ -346,9 +346,14 @@ impl Keeper {
     }
 
     fn notice(&mut self, name: &str) {
-        let bytes = self.logs.told_dropped(name, Instant::now());
-        if bytes > 0 {
-            self.tell(&Event::LogDropped { log: name.to_owned(), bytes });
+        let dropped = self.logs.told_dropped(name, Instant::now());
+        self.tell_dropped(name, dropped);
+    }
+
+    /// Tells the engine what was dropped of a log, if something was.
+    pub(crate) fn tell_dropped(&mut self, name: &str, dropped: Option<Dropped>) {
+        if let Some(Dropped { bytes, refused }) = dropped {
+            self.tell(&Event::LogDropped { log: name.to_owned(), bytes, refused });
         }
     }
 

@@ -125,11 +125,9 @@ impl Keeper {
 
     fn release_log(&mut self, name: Option<&str>) {
         let Some(name) = name else { return };
-        if let Some((log, bytes)) = self.logs.release(name) {
+        if let Some((log, dropped)) = self.logs.release(name) {
             self.ignore(&log, log.token);
-            if bytes > 0 {
-                self.tell(&Event::LogDropped { log: name.to_owned(), bytes });
-            }
+            self.tell_dropped(name, dropped);
         }
     }
 

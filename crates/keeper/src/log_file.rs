@@ -46,6 +46,18 @@ pub(crate) struct LogFile {
     allowed_at: Instant,
     /// Bytes dropped and not told yet.
     dropped: u64,
+    /// Why the disk took some of them not.
+    refused: Option<String>,
+    /// Bytes dropped of which the log itself does not say so yet.
+    gap: u64,
+}
+
+/// What was dropped of a log.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) bytes: u64,
+    /// Why the disk took it not; `None`: it came too fast.
+    pub(crate) refused: Option<String>,
 }
 
 impl LogFile {
@@ -61,6 +73,8 @@ impl LogFile {
             allowance: caps.bytes_per_second,
             allowed_at: now,
             dropped: 0,
+            refused: None,
+            gap: 0,
         }
     }
 
@@ -87,8 +101,8 @@ impl LogFile {
         if lines.is_empty() {
             return;
         }
-        if self.write(&lines).is_err() {
-            self.file = None;
+        if let Err(error) = self.write(&lines) {
+            self.refused = Some(error.to_string());
             self.drop_bytes(length);
         }
     }
@@ -106,14 +120,15 @@ impl LogFile {
         }
     }
 
-    /// Bytes dropped since the last call. The log itself says so, too.
-    pub(crate) fn told_dropped(&mut self) -> u64 {
-        let dropped = std::mem::take(&mut self.dropped);
-        if dropped > 0 {
-            let line = format!("{} plimsoll: {dropped} bytes were dropped here\n", timestamp(SystemTime::now()));
-            let _ = self.write(line.as_bytes());
+    /// What was dropped since the last call. The log itself says so, too, as soon as it takes it.
+    pub(crate) fn told_dropped(&mut self) -> Option<Dropped> {
+        let bytes = std::mem::take(&mut self.dropped);
+        if bytes == 0 {
+            return None;
         }
-        dropped
+        self.gap += bytes;
+        let _ = self.write(b"");
+        Some(Dropped { bytes, refused: self.refused.take() })
     }
 
     /// Whether something was dropped that was not told.
@@ -158,7 +173,23 @@ impl LogFile {
         text
     }
 
+    /// Appends whole lines, and before them that something is missing. If not all of it can be written, none is.
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        let notice = match self.gap {
+            0 => String::new(),
+            bytes => format!("{} plimsoll: {bytes} bytes were dropped here\n", timestamp(SystemTime::now())),
+        };
+        let text = [notice.as_bytes(), text].concat();
+        self.append(&text).inspect_err(|_| self.file = None)?;
+        self.gap = 0;
+        if self.length >= self.caps.file_bytes {
+            self.file = None;
+            rotate(&self.path, self.caps.files)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, text: &[u8]) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
@@ -167,12 +198,12 @@ impl LogFile {
                 self.file.insert(file)
             }
         };
-        file.write_all(text)?;
-        self.length += text.len() as u64;
-        if self.length >= self.caps.file_bytes {
-            self.file = None;
-            rotate(&self.path, self.caps.files)?;
+        if let Err(error) = file.write_all(text) {
+            // A part of a line would be taken for the beginning of the next one.
+            let _ = file.set_len(self.length);
+            return Err(error);
         }
+        self.length += text.len() as u64;
         Ok(())
     }
 }
@@ -281,7 +312,7 @@ mod tests {
         log.take(&[b'b'; 50], start);
         assert!(log.has_dropped());
         log.take(b"rest of b\nwhole\n", start + Duration::from_secs(1));
-        assert_eq!(log.told_dropped(), 99 + 50 + 10);
+        assert_eq!(log.told_dropped(), Some(Dropped { bytes: 99 + 50 + 10, refused: None }));
         let text = std::fs::read_to_string(path).unwrap();
         assert!(text.contains("Z whole\n") && text.contains("159 bytes were dropped"), "{text}");
         assert!(!text.contains("rest of b"));
@@ -291,6 +322,23 @@ mod tests {
     fn a_full_or_missing_disk_never_fails_the_writer() {
         let mut log = LogFile::new(PathBuf::from("/nowhere/x.log"), LogCaps::default(), Instant::now());
         log.take(b"lost\n", Instant::now());
-        assert_eq!(log.told_dropped(), 5);
+        let dropped = log.told_dropped().unwrap();
+        assert_eq!(dropped.bytes, 5);
+        assert!(dropped.refused.is_some_and(|why| why.contains("No such file")));
+        assert_eq!(log.told_dropped(), None);
+    }
+
+    #[test]
+    fn a_disk_that_takes_it_again_is_told_what_is_missing_before_the_next_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("logs/x.log");
+        let mut log = LogFile::new(path.clone(), LogCaps::default(), Instant::now());
+        log.take(b"lost\nlost", Instant::now());
+        assert_eq!(log.told_dropped().map(|dropped| dropped.bytes), Some(9));
+        std::fs::create_dir(folder.path().join("logs")).unwrap();
+        log.take(b" too\nwhole\n", Instant::now());
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines: Vec<&str> = text.lines().map(|line| line.split_once("Z ").unwrap().1).collect();
+        assert_eq!(lines, ["plimsoll: 9 bytes were dropped here", "whole"]);
     }
 }

@@ -3,7 +3,7 @@
 //! Writers open the FIFO for reading and writing, so that it does not break when its reader dies: what they write waits for
 //! the next keeper.
 
-use crate::log_file::{LogCaps, LogFile};
+use crate::log_file::{Dropped, LogCaps, LogFile};
 use plimsoll_wire::{keeper::User, place::Place};
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
@@ -107,9 +107,9 @@ impl Logs {
         log.file.has_dropped()
     }
 
-    /// Bytes dropped since the last call; the log itself says so, too.
-    pub(crate) fn told_dropped(&mut self, name: &str, now: Instant) -> u64 {
-        let Some(log) = self.open.get_mut(name) else { return 0 };
+    /// What was dropped since the last call; the log itself says so, too.
+    pub(crate) fn told_dropped(&mut self, name: &str, now: Instant) -> Option<Dropped> {
+        let log = self.open.get_mut(name)?;
         log.notice_due = false;
         log.noticed_at = Some(now);
         log.file.told_dropped()
@@ -132,7 +132,7 @@ impl Logs {
 
     /// One process less writes to it. If it was the last, the log is drained and closed: its token is returned, and how
     /// much was dropped.
-    pub(crate) fn release(&mut self, name: &str) -> Option<(Log, u64)> {
+    pub(crate) fn release(&mut self, name: &str) -> Option<(Log, Option<Dropped>)> {
         let log = self.open.get_mut(name)?;
         log.users = log.users.saturating_sub(1);
         if log.users > 0 {

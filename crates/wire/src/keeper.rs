@@ -311,5 +311,8 @@ pub enum Event {
         log: String,
         /// Bytes dropped since the last such message.
         bytes: u64,
+        /// Why the disk took none of them, or not all; `None`: they came too fast.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
     },
 }

@@ -5,6 +5,7 @@
 
 use crate::{
     look::all_pids,
+    mounts::{Place, in_namespace, run},
     sweep,
     world::{World, ended},
 };
@@ -12,8 +13,6 @@ use plimsoll_api::Status;
 use rustix::process::Signal;
 use std::{fs, path::PathBuf, process::Command};
 
-/// Says that this process is the one in a mount namespace of its own, which ends with it, and its mounts with it.
-const INNER: &str = "PLIMSOLL_TEST_POWER_CUT";
 const OPTIONS: &str = "loop,commit=300";
 
 const SYSTEM: &str = r#"
@@ -30,12 +29,6 @@ stores:
 ingress: { listen: [0], hosts: { "*": { paths: { /: web, /api: api } } } }
 "#;
 
-fn run(program: &str, words: &[&str]) -> bool {
-    // Ordinary users' paths lack the folders of such programs.
-    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
-    Command::new(program).args(words).env("PATH", path).output().is_ok_and(|output| output.status.success())
-}
-
 /// A file system in an image, where the state lies.
 struct Disk {
     image: PathBuf,
@@ -43,9 +36,8 @@ struct Disk {
 }
 
 impl Disk {
-    /// `None` where we may not mount.
+    /// `None` where no image can be mounted.
     fn try_new(world: &World) -> Option<Self> {
-        std::env::var_os(INNER)?;
         let (image, mount) = (world.dir.join("disk"), world.place.state.clone());
         fs::create_dir(&mount).unwrap();
         let there = image.to_str()?;
@@ -98,23 +90,20 @@ fn is_back(status: &Status) -> bool {
 
 #[test]
 fn reboot_power_cut() {
-    if std::env::var_os(INNER).is_none() && run("unshare", &["--mount", "true"]) {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
-        command.args(["--exact", "reboot::reboot_power_cut", "--nocapture"]).env(INNER, "1");
-        assert!(command.status().unwrap().success(), "see above");
-        return;
+    match in_namespace("reboot::reboot_power_cut") {
+        Place::Here => power_cut(true),
+        Place::Nowhere => power_cut(false),
+        Place::Passed => {}
     }
-    power_cut();
 }
 
-fn power_cut() {
+fn power_cut(mounts: bool) {
     let world = World::unprivileged();
     world.write(SYSTEM);
     if world.run(&["doctor"]).code != Some(0) {
         return eprintln!("skipped: this machine lacks PostgreSQL");
     }
-    let mut disk = Disk::try_new(&world);
+    let mut disk = if mounts { Disk::try_new(&world) } else { None };
     world.bring_up();
     world.settle();
     sql(&world, "create table voyages (name text); insert into voyages values ('first')");

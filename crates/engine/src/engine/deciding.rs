@@ -32,7 +32,8 @@ impl Engine {
         self.record.note(Entry::Decided(Box::new(decided)));
     }
 
-    /// Keeps one look of an autoscaler in the flight recorder. One that fails is told and not tried again by this engine.
+    /// Keeps one look of an autoscaler in the flight recorder. After one that failed, which is told, none
+    /// is kept until the disk takes what is written again.
     pub(super) fn keep_look(
         &mut self,
         service: &str,

@@ -140,11 +140,19 @@ impl Engine {
         if self.record.remembered.ending.is_some_and(|former| former || !volumes) {
             return Ok(());
         }
-        let entry = Entry::Ending { volumes };
-        self.record.commit(entry).map_err(|error| plimsoll_journal::chain(&error))?;
         let message =
             if volumes { "the system is ended, and its stores' data is dropped" } else { "the system is ended" };
-        self.tell("system", "Ending", message, false);
+        let refused = self.record.commit(Entry::Ending { volumes }).err();
+        if let Some(error) = &refused {
+            // A disk that takes nothing must not keep anybody from ending what runs on it.
+            self.record.note(Entry::Ending { volumes });
+            let why = plimsoll_journal::chain(error);
+            let message =
+                format!("{message}, though that can't be written down, and a restart would not know it: {why}");
+            self.tell("system", "Ending", &message, true);
+        } else {
+            self.tell("system", "Ending", message, false);
+        }
         Ok(())
     }
 

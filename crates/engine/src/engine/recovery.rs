@@ -70,6 +70,7 @@ impl Engine {
             keeper,
             inputs,
             record,
+            disk: plimsoll_control::disk::Memory::default(),
             recorder: Recorder::default(),
             secrets: Secrets::default(),
             revisions: BTreeMap::new(),

@@ -44,6 +44,7 @@ impl Engine {
             self.tell_held();
             self.consider_upgrade(now, &mut wake);
         }
+        self.watch_disk(now, &mut wake);
         self.consider_ending();
         self.answer_arrivals();
         self.gateways.pace(self.urgency());

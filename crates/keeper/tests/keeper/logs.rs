@@ -38,7 +38,7 @@ fn a_flood_is_dropped_counted_and_blocks_nobody() {
     world.spawn(program("flood", &["flood", "256"]));
     world.spawn(shell("quiet", "echo still heard"));
     let dropped = world.event("dropping", |event| match event {
-        Event::LogDropped { log, bytes } if log == "flood" => Some(*bytes),
+        Event::LogDropped { log, bytes, .. } if log == "flood" => Some(*bytes),
         _ => None,
     });
     assert!(dropped > 0);
