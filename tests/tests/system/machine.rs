@@ -142,6 +142,49 @@ fn clock_jump() {
     world.down();
 }
 
+/// When the log was told a word, by the clock of whoever writes it.
+fn stamp(world: &World, word: &str) -> String {
+    world.get(&format!("/say?text={word}"));
+    let said = world.until("the log has it", || {
+        let logs = world.run(&["logs", "web"]).good();
+        logs.lines().find(|line| line.contains(word)).map(str::to_owned)
+    });
+    let stamp = said.split(' ').find(|part| part.starts_with("20") && part.ends_with('Z'));
+    stamp.unwrap_or_else(|| panic!("no time in {said}")).to_owned()
+}
+
+/// As Linux has them: the last second of a day comes twice, or not at all.
+#[test]
+fn leap_second() {
+    let mut world = World::new();
+    let (library, offset) = movable_clock(&world);
+    if !world.with_etc(&[("ld.so.preload", format!("{}\n", library.display()))]) {
+        return;
+    }
+    world.write(WEB);
+    world.bring_up();
+    let traffic = world.traffic("/", 50.0);
+    let (before, since) = (all_pids(&world.settle()), world.events().last().map_or(0, |event| event.number));
+    let mut times = 0;
+    // On a busy machine more than a second may pass between two looks: then it comes again.
+    let (first, again) = world.until("a second comes twice", || {
+        times += 1;
+        let first = stamp(&world, &format!("before-{times}-it"));
+        fs::write(&offset, "-1").unwrap();
+        let again = stamp(&world, &format!("after-{times}-it"));
+        traffic.more(&world, 50);
+        fs::write(&offset, "0").unwrap();
+        (again < first).then_some((first, again))
+    });
+    traffic.more(&world, 150);
+    assert_eq!(all_pids(&world.settle()), before);
+    let told: Vec<_> = world.events().into_iter().filter(|event| event.number > since && event.warning).collect();
+    assert!(told.is_empty(), "{told:#?}");
+    traffic.end_without_failure(&world, "a second that came twice, and one that was left out");
+    eprintln!("after {first} came {again}");
+    world.down();
+}
+
 /// What a name server does.
 const SILENT: u8 = 0;
 const NO_SUCH_NAME: u8 = 1;
