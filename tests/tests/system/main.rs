@@ -7,6 +7,7 @@
 
 mod audiences;
 mod audits;
+mod boot;
 mod brokers;
 mod changes;
 mod connections;
