@@ -3,6 +3,8 @@
 //!
 //! Invariant: whatever happens to a connection, it is counted open until its socket is closed.
 
+mod awaited;
+
 use crate::{settings::Settings, shared::Shared, worker};
 use futures_util::task::AtomicWaker;
 use http::HeaderValue;
@@ -23,6 +25,7 @@ use std::{
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -80,12 +83,16 @@ pub(crate) struct Watch {
     listener: Arc<str>,
     /// Requests that are not answered to the end.
     busy: AtomicU32,
+    /// Those of them whose answer has not begun: that is waited for, however quiet it is.
+    awaited: AtomicU32,
     /// A head has begun and is not complete.
     in_head: AtomicBool,
     /// More than one request at a time: bytes between requests are not the head of one.
     multiplexed: AtomicBool,
     /// The tick at which the head began.
     head_since: AtomicU32,
+    /// Ticks that a head may take.
+    head_ticks: u32,
     /// The tick of the last byte.
     active: AtomicU32,
     /// Ticks without a byte after which a busy connection is given up.
@@ -106,8 +113,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch a connection of this worker. It is forgotten when its [`Watched`] is dropped.
-    pub(crate) fn begin(listener: Arc<str>) -> Arc<Self> {
+    /// Begins to watch a connection of this worker, on which a head may take so long. It is forgotten when its [`Watched`] is
+    /// dropped.
+    pub(crate) fn begin(listener: Arc<str>, head_timeout: Duration) -> Arc<Self> {
         let number = NEXT.with(|next| {
             next.set(next.get() + 1);
             next.get()
@@ -117,9 +125,11 @@ impl Watch {
             number,
             listener,
             busy: AtomicU32::new(0),
+            awaited: AtomicU32::new(0),
             in_head: AtomicBool::new(true),
             multiplexed: AtomicBool::new(false),
             head_since: AtomicU32::new(now),
+            head_ticks: u32::try_from(head_timeout.as_millis() / u128::from(TICK_MS)).unwrap_or(u32::MAX),
             active: AtomicU32::new(now),
             idle_ticks: AtomicU32::new(IDLE_TICKS),
             verdict: AtomicU8::new(0),
@@ -256,7 +266,7 @@ impl Watch {
         }
     }
 
-    fn sweep(&self, now: u32, head_ticks: u32, body: &upload::Policy) {
+    fn sweep(&self, now: u32, body: &upload::Policy) {
         let since = |tick: &AtomicU32| now.wrapping_sub(tick.load(Relaxed));
         if self.busy.load(Relaxed) > 0 {
             if self.awaits_body.load(Relaxed) {
@@ -267,13 +277,13 @@ impl Watch {
                     self.tell_late();
                 }
             }
-            if since(&self.active) > self.idle_ticks.load(Relaxed) {
+            if since(&self.active) > self.idle_ticks.load(Relaxed) && self.awaited.load(Relaxed) == 0 {
                 self.give(2);
             }
         } else if self.in_head.load(Relaxed) {
-            if since(&self.head_since) > head_ticks {
+            if since(&self.head_since) > self.head_ticks {
                 self.tell_late();
-                if !self.orderly.load(Relaxed) || since(&self.head_since) > head_ticks.saturating_add(LATE_TICKS) {
+                if !self.orderly.load(Relaxed) || since(&self.head_since) > self.head_ticks.saturating_add(LATE_TICKS) {
                     self.give(2);
                 }
             }
@@ -293,9 +303,8 @@ pub(crate) fn tick() -> u32 {
 pub(crate) fn sweep(settings: &Settings) {
     let now = TICK.get().wrapping_add(1);
     TICK.set(now);
-    let head_ticks = u32::try_from(settings.head_ms / TICK_MS).unwrap_or(u32::MAX);
     let body = settings.upload();
-    OPEN.with_borrow(|open| open.values().for_each(|watch| watch.sweep(now, head_ticks, &body)));
+    OPEN.with_borrow(|open| open.values().for_each(|watch| watch.sweep(now, &body)));
 }
 
 /// Has connections of this worker that only wait leave, as [`room`] says; how many do.

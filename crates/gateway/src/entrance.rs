@@ -44,13 +44,17 @@ pub(crate) fn spawn(worker: usize, shared: &Arc<Shared>, stream: std::net::TcpSt
 async fn serve(worker: usize, shared: Arc<Shared>, stream: TcpStream, caller: Caller) {
     // Without it small answers would wait for acknowledgements; a socket that refuses works all the same.
     let _ = stream.set_nodelay(true);
-    let head_timeout = Duration::from_millis(shared.settings.head_ms);
-    let entrance = shared.table.load().listeners.get(&*caller.listener).cloned();
+    let (entrance, header) = {
+        let table = shared.table.load();
+        (table.listeners.get(&*caller.listener).cloned(), table.header)
+    };
     if let Some(Entrance::Store { store, reads }) = entrance {
         return relay::relay(&shared, stream, &relay::Wish { store, reads }, caller.open).await;
     }
     let ends_tls = matches!(entrance, Some(Entrance::Ingress(Some(_))));
-    let watch = Watch::begin(Arc::clone(&caller.listener));
+    let header = header.filter(|_| matches!(entrance, Some(Entrance::Ingress(_))));
+    let head_timeout = header.unwrap_or(Duration::from_millis(shared.settings.head_ms));
+    let watch = Watch::begin(Arc::clone(&caller.listener), head_timeout);
     let presence = Presence::new(Arc::clone(&watch), caller.open);
     let connection = Arc::new(Connection {
         worker,

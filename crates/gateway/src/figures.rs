@@ -25,6 +25,7 @@ pub(crate) fn fold(shared: &Shared) -> Figures {
         epoch: shared.epoch().0,
         edition: table.edition,
         connections: shared.connections(),
+        connections_by_worker: shared.posts.iter().map(|post| post.open.load(Relaxed)).collect(),
         ejections: ejections(shared).count,
         draining: shared.draining.load(Relaxed),
         listening: Some(shared.listening.load(Relaxed) && !shared.draining.load(Relaxed)),
@@ -42,6 +43,7 @@ pub(crate) fn fold(shared: &Shared) -> Figures {
             replica.errors += shard.errors.load(Relaxed);
             replica.copies += shard.copies.load(Relaxed);
             shard.latency.add_to(&mut replica.latency);
+            replica.latency_sum_us += shard.latency.sum_us();
             if let Some(own) = shard.synthetic.get() {
                 replica.synthetic.requests += own.requests.load(Relaxed);
                 replica.synthetic.errors += own.errors.load(Relaxed);
@@ -69,6 +71,7 @@ pub(crate) fn fold(shared: &Shared) -> Figures {
             route.retries += shard.retries.load(Relaxed);
             route.shed += shard.shed.load(Relaxed);
             shard.latency.add_to(&mut route.latency);
+            route.latency_sum_us += shard.latency.sum_us();
             for (class, count) in shard.statuses.iter().enumerate() {
                 *route.statuses.entry(format!("{}xx", class + 1)).or_default() += count.load(Relaxed);
             }

@@ -12,15 +12,16 @@ use crate::{
     live::bump,
     mirror::mirror,
     outgoing::Outgoing,
+    patience::Patience,
     problem::Problem,
     table::{Backend, Endpoint},
-    upstream::{Failure, Patience},
+    upstream::Failure,
     visit::{Flight, Visit},
 };
 use http::StatusCode;
 pub(crate) use plimsoll_control::route::again::{REPEATABLE_MAX, is_idempotent};
 use plimsoll_control::route::{Again, Failed, again};
-use std::{sync::Arc, time::Instant};
+use std::{convert::identity, sync::Arc, time::Instant};
 use tokio::time;
 
 /// A request that is to be carried to a replica.
@@ -76,8 +77,9 @@ pub(crate) async fn forward<E: Errand>(
 ) -> Result<Answered<E::Answer>, Problem> {
     let connection = Arc::clone(&visit.connection);
     bump(&backend.live.requests[connection.worker].0, 1);
-    let answer = backend.limits.response.as_duration();
-    let mut patience = Patience { deadline: time::Instant::from_std(visit.started) + answer, answer };
+    let _awaited = connection.watch.awaits_answer();
+    let mut patience = Patience::new(visit.started, &backend.limits);
+    visit.end = patience.end;
     let mut tried = Tried::default();
     let mut sent = 0;
     let mut last: Option<Problem> = None;
@@ -90,11 +92,11 @@ pub(crate) async fn forward<E: Errand>(
             // Those that were tried are dead or refuse: whoever comes next may serve it.
             Choice::Nobody => {
                 wait.due = (sent > 0).then_some(patience.deadline);
-                backend = held(visit, &backend, (&tried, belonging), errand, (&mut wait, last.as_ref())).await?;
+                let waiting = held(visit, &backend, (&tried, belonging), errand, (&mut wait, last.as_ref()));
+                backend = patience.until_end(waiting).await.map_err(|_| over(&backend))??;
                 now = Instant::now();
                 if sent == 0 {
-                    // Waiting for a replica is not waiting for its answer.
-                    patience.deadline = time::Instant::from_std(now) + answer;
+                    patience.begin_anew(time::Instant::from_std(now));
                 }
                 continue;
             }
@@ -107,7 +109,7 @@ pub(crate) async fn forward<E: Errand>(
         visit.tries += 1;
         visit.replica = Some(Arc::clone(&endpoint.live));
         let flight = Flight::begin(&endpoint.live, &backend.live, connection.worker, now);
-        let attempted = errand.attempt(&backend, endpoint, patience).await;
+        let attempted = patience.until_end(errand.attempt(&backend, endpoint, patience)).await.and_then(identity);
         now = Instant::now();
         match attempted {
             Ok(answer) => {
@@ -212,7 +214,8 @@ fn problem_of(failure: &Failure, endpoint: &Endpoint, backend: &Backend) -> Prob
         Failure::Closed => bad("closed", format!("{replica} closed the connection before it answered")),
         Failure::Nonsense(error) => bad("nonsense", format!("{replica} answered what is not HTTP: {error}")),
         Failure::TimedOut => {
-            let detail = format!("{replica} did not answer within {}", backend.limits.response);
+            let longest = backend.limits.total.map_or(backend.limits.response, |all| all.min(backend.limits.response));
+            let detail = format!("{replica} did not answer within {longest}");
             Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail)
         }
         Failure::Body => {
@@ -220,9 +223,16 @@ fn problem_of(failure: &Failure, endpoint: &Endpoint, backend: &Backend) -> Prob
                 format!("the request's body was not whole, or longer than {} bytes", backend.limits.body_bytes_max);
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body", detail).closing()
         }
+        Failure::Over => over(backend),
         Failure::Exhausted => Problem::shed("descriptors", "the gateway has no file descriptors left"),
         Failure::Gone | Failure::Slow | Failure::Framing(_) => problem_of_client(failure),
     }
+}
+
+/// The time that a request may take in all is over, and nobody is known to be at fault.
+fn over(backend: &Backend) -> Problem {
+    let total = backend.limits.total.unwrap_or_default();
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "total-timeout", format!("it was not answered within {total} in all"))
 }
 
 /// What is told of a request whose client is at fault.

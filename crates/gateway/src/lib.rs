@@ -32,6 +32,7 @@ mod live;
 mod mirror;
 mod outgoing;
 mod pace;
+mod patience;
 mod payload;
 mod problem;
 mod rate;

@@ -15,13 +15,19 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Counts by time, in the buckets of [`BUCKETS_US`] and one beyond.
+/// Counts by time, in the buckets of [`BUCKETS_US`] and one beyond; and all times together, in microseconds.
 #[derive(Debug, Default)]
-pub(crate) struct Histogram([AtomicU64; BUCKETS_US.len() + 1]);
+pub(crate) struct Histogram([AtomicU64; BUCKETS_US.len() + 1], AtomicU64);
 
 impl Histogram {
     pub(crate) fn count(&self, micros: u64) {
         bump(&self.0[BUCKETS_US.partition_point(|bound| *bound < micros)], 1);
+        bump(&self.1, micros);
+    }
+
+    /// All times together, in microseconds.
+    pub(crate) fn sum_us(&self) -> u64 {
+        self.1.load(Relaxed)
     }
 
     pub(crate) fn add_to(&self, sum: &mut Vec<u64>) {
@@ -252,6 +258,7 @@ mod tests {
         let mut sum = Vec::new();
         histogram.add_to(&mut sum);
         assert_eq!((sum[0], sum[1], sum[21], sum[22]), (2, 1, 1, 1));
+        assert_eq!(histogram.sum_us(), 20_000_202);
     }
 
     #[test]

@@ -11,8 +11,9 @@ use crate::{
     forward::Errand,
     live::{ServiceLive, bump},
     outgoing::Outgoing,
+    patience::Patience,
     table::Backend,
-    upstream::{Failure, Patience},
+    upstream::Failure,
 };
 use http::HeaderValue;
 use plimsoll_control::route::version::{Copy, copy};
@@ -80,7 +81,7 @@ async fn carry(backend: Arc<Backend>, mut outgoing: Outgoing, worker: usize, pla
 /// known of the replica.
 pub(crate) async fn ask(backend: &Backend, outgoing: &mut Outgoing, chosen: usize, worker: usize) -> Option<Ended> {
     let longest = backend.limits.response.as_duration();
-    let patience = Patience { deadline: Instant::now() + longest, answer: longest };
+    let patience = Patience { deadline: Instant::now() + longest, answer: longest, end: None };
     let began = std::time::Instant::now();
     let ended = match time::timeout(longest, exchange(backend, outgoing, chosen, patience)).await {
         Ok(Ok(status)) => {

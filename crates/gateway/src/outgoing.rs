@@ -2,9 +2,10 @@
 
 use crate::{
     forward::Errand,
+    patience::Patience,
     payload::Payload,
     table::{Backend, Endpoint},
-    upstream::{self, Answering, Broken, Failure, Link, Patience, pool},
+    upstream::{self, Answering, Broken, Failure, Link, pool},
 };
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use plimsoll_model::route::Protocol;
@@ -25,7 +26,8 @@ impl Errand for Outgoing {
     type Answer = Response<Answering>;
 
     fn can_repeat(&self) -> bool {
-        self.idempotent && !matches!(self.payload, Payload::Stream(_))
+        // Of a stream that was sent nothing is left here, and its head went with it.
+        self.idempotent && !matches!(self.payload, Payload::Stream(_) | Payload::Whole(None))
     }
 
     fn is_whole(&self) -> bool {

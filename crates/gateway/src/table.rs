@@ -29,6 +29,8 @@ pub(crate) struct Table {
     pub(crate) services: BTreeMap<String, Arc<Backend>>,
     /// Members of stores that may be reached, by store.
     pub(crate) stores: BTreeMap<String, Members>,
+    /// How long a client may take to send a head to an ingress, where the file says so.
+    pub(crate) header: Option<Duration>,
 }
 
 /// What comes in at a listener.

@@ -11,6 +11,7 @@ pub(crate) use answering::Answering;
 
 use crate::{
     entrance::HEAD_MAX,
+    patience::Patience,
     payload::{Meter, Payload},
     table::Endpoint,
 };
@@ -46,6 +47,8 @@ pub(crate) enum Failure {
     Closed,
     /// The time was over.
     TimedOut,
+    /// The time for all of it was over while a connection was made, a replica waited for, or the body came.
+    Over,
     /// What came is no answer.
     Nonsense(String),
     /// The request's body could not be had, or was too long: not the replica's fault.
@@ -67,7 +70,7 @@ impl Failure {
             Self::Refused(_) => Failed::Unsent,
             Self::Closed | Self::Nonsense(_) => Failed::Broken,
             Self::TimedOut => Failed::Late,
-            Self::Body | Self::Exhausted | Self::Gone | Self::Slow | Self::Framing(_) => Failed::Elsewhere,
+            Self::Over | Self::Body | Self::Exhausted | Self::Gone | Self::Slow | Self::Framing(_) => Failed::Elsewhere,
         }
     }
 }
@@ -173,15 +176,6 @@ pub(crate) async fn exchange(
     })
     .await;
     result.map(|response| (response, link))
-}
-
-/// How long to wait for the head of an answer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    /// Until then, all tries together …
-    pub(crate) deadline: time::Instant,
-    /// … but at least so long after the request's body has ended.
-    pub(crate) answer: Duration,
 }
 
 /// A new connection that speaks HTTP/2, driven by a task of its own since many requests share it.

@@ -35,6 +35,8 @@ pub(crate) struct Visit {
     pub(crate) complete: bool,
     /// Why it was refused.
     pub(crate) reason: Option<&'static str>,
+    /// Its answer has to be at its end until then. `None`: there is no limit.
+    pub(crate) end: Option<tokio::time::Instant>,
 }
 
 /// What was asked for: method, host and path behind each other, for the log.
@@ -84,6 +86,7 @@ impl Visit {
             replica: None,
             complete: false,
             reason: None,
+            end: None,
             connection,
         })
     }

@@ -25,6 +25,10 @@ pub struct RouteTable {
     /// Who is reached through the listeners of stores with standbys, by store.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stores: BTreeMap<String, Members>,
+    /// How long a client may take to send the head of a request to an ingress listener. `None`: as long as the gateway thinks
+    /// right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Millis>,
 }
 
 /// The members of a store that may be reached now.
@@ -171,7 +175,7 @@ pub struct Endpoint {
     pub process: String,
 }
 
-/// Time-outs and limits of a service. None of them can be switched off; each has a default.
+/// Time-outs and limits of a service. None of them but `total` can be switched off; each has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {
@@ -179,8 +183,12 @@ pub struct Limits {
     pub connect: Millis,
     /// Until the head of the answer is there, retries included. Default 60 s.
     pub response: Millis,
-    /// Without a byte in either direction. Default 300 s.
+    /// Without a byte in either direction, while no answer is waited for (that is `response`'s). Default 300 s.
     pub idle: Millis,
+    /// From the head of the request to the end of the answer: waiting for a replica, retries and both bodies included. `None`,
+    /// the default, is no limit: downloads and streams of events may take for ever. An answer 101 (WebSocket) is its own end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<Millis>,
     /// The largest request body, in bytes. Default 64 MiB.
     pub body_bytes_max: u64,
     /// How long a request waits for a replica to become ready before it gets 503. Default 10 s.
@@ -197,6 +205,7 @@ impl Default for Limits {
             connect: Millis(1000),
             response: Millis::from_secs(60),
             idle: Millis::from_secs(300),
+            total: None,
             body_bytes_max: 64 << 20,
             hold: Millis::from_secs(10),
             held_max: 1000,

@@ -60,6 +60,9 @@ pub struct Ingress {
     pub listen: Vec<Listen>,
     /// What is served, by host name (`*` is every host).
     pub hosts: BTreeMap<String, IngressHost>,
+    /// How long a client may take to send the head of a request. `None`: 10 s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<crate::Millis>,
 }
 
 /// One port of the ingress.

@@ -22,6 +22,7 @@ pub(crate) static INGRESS: Section = Section {
     keys: &[
         key("listen", Shape::List(&LISTEN_SHAPE), "Ports: 8080, \"0.0.0.0:8080\", or { port, address, tls }."),
         key("hosts", Shape::Named(&Shape::Map(&HOST)), "What is served, by host name; `*` is every host."),
+        key("timeouts", Shape::Map(&TIMEOUTS), "How long clients may take."),
     ],
     foreign: &[
         ("rules", Called("write `hosts: { HOST: { paths: { /: SERVICE } } }`")),
@@ -29,6 +30,17 @@ pub(crate) static INGRESS: Section = Section {
         ("port", Called("write `listen: [8080]`")),
         ("tls", Called("write `listen: [{ port: 8443, tls: { certificate: FILE, key: FILE } }]`")),
         ("rateLimit", Called("write it at a host")),
+    ],
+};
+
+static TIMEOUTS: Section = Section {
+    name: "`timeouts` of the ingress",
+    keys: &[key("header", Shape::Duration, "Until the head of a request is there as a whole. Default 10s.")],
+    foreign: &[
+        ("connect", Called("write it at a service")),
+        ("response", Called("write it at a service")),
+        ("idle", Called("write it at a service")),
+        ("total", Called("write it at a service")),
     ],
 };
 
@@ -119,6 +131,10 @@ impl Reading<'_, '_> {
                 let host = self.host(&entry.key, &entry.node);
                 ingress.hosts.insert(entry.key.clone(), host);
             }
+        }
+        if let Some(timeouts) = fields.get("timeouts").and_then(|node| self.fields(node, &TIMEOUTS, "ingress.timeouts"))
+        {
+            ingress.header = timeouts.get("header").and_then(|node| self.some_duration(node));
         }
         if fields.entry("listen").is_none() {
             self.refuse("missing-key", fields.at, "the ingress listens nowhere", "write `listen: [8080]`");

@@ -15,9 +15,10 @@ pub(crate) static TIMEOUTS: Section = Section {
     keys: &[
         key("connect", Shape::Duration, "Until a connection to a replica stands. Default 1s."),
         key("response", Shape::Duration, "Until the head of the answer is there, retries included. Default 60s."),
-        key("idle", Shape::Duration, "Without a byte in either direction. Default 5m."),
+        key("idle", Shape::Duration, "Without a byte in either direction, while no answer is waited for. Default 5m."),
+        key("total", Shape::Duration, "From the head of the request to the end of the answer. Default: no limit."),
     ],
-    foreign: &[],
+    foreign: &[("header", crate::section::Foreign::Called("write `ingress: { timeouts: { header: 10s } }`"))],
 };
 
 pub(crate) static LIMITS: Section = Section {
@@ -71,13 +72,8 @@ impl Reading<'_, '_> {
             limits.connect = read(self, "connect", limits.connect);
             limits.response = read(self, "response", limits.response);
             limits.idle = read(self, "idle", limits.idle);
-            if limits.connect > limits.response && fields.entry("connect").is_some() {
-                let headline = format!(
-                    "`connect` ({}) is longer than `response` ({}), which it is part of",
-                    limits.connect, limits.response
-                );
-                self.refuse("min-over-max", fields.at("connect"), headline, "lower `connect` or raise `response`");
-            }
+            limits.total = fields.get("total").and_then(|n| self.some_duration(n));
+            self.check_parts(&fields, &limits);
         }
         if let Some(fields) = service.get("limits").and_then(|n| self.fields(n, &LIMITS, &service.path("limits"))) {
             limits.body_bytes_max =
@@ -88,6 +84,23 @@ impl Reading<'_, '_> {
             limits.in_flight_max = in_flight.unwrap_or(limits.in_flight_max);
         }
         limits
+    }
+
+    /// A time-out that another one ends first has no effect.
+    fn check_parts(&mut self, fields: &Fields<'_>, limits: &Limits) {
+        let total = limits.total.map(|total| ("total", total));
+        let response = Some(("response", limits.response));
+        for (part, length, wholes) in
+            [("connect", limits.connect, [response, total]), ("response", limits.response, [total, None])]
+        {
+            let shortest = wholes.into_iter().flatten().min_by_key(|(_, whole)| *whole);
+            let Some((whole, longest)) = shortest.filter(|(_, longest)| length > *longest) else { continue };
+            if fields.entry(part).is_some() {
+                let headline = format!("`{part}` ({length}) is longer than `{whole}` ({longest}), which it is part of");
+                let help = format!("lower `{part}` or raise `{whole}`");
+                self.refuse("min-over-max", fields.at(part), headline, help);
+            }
+        }
     }
 
     /// Reads `retries`, `ejection` and `slowStart`.

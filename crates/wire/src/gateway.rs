@@ -38,6 +38,8 @@ pub struct Figures {
     pub edition: u64,
     /// Connections that clients have open.
     pub connections: u64,
+    /// The same by worker: none should have many more than the others.
+    pub connections_by_worker: Vec<u64>,
     /// It accepts nothing more, and ends when what is open has ended.
     pub draining: bool,
     /// Whether it accepts from every listener of the table that it serves. `None`: version 1 did not tell.
@@ -95,6 +97,8 @@ pub struct ReplicaFigures {
     pub latency_ewma_us: u64,
     /// Counts of answers by time until the end, in the buckets of [`BUCKETS_US`], the last one beyond them all.
     pub latency: Vec<u64>,
+    /// All these times together, in microseconds.
+    pub latency_sum_us: u64,
     /// Left out at the moment because it failed too often.
     pub ejected: bool,
     /// Its process is gone, as its pidfd told.
@@ -135,6 +139,8 @@ pub struct RouteFigures {
     pub shed: u64,
     /// Counts of answers by time until the end, in the buckets of [`BUCKETS_US`], the last one beyond them all.
     pub latency: Vec<u64>,
+    /// All these times together, in microseconds.
+    pub latency_sum_us: u64,
 }
 
 /// Upper bounds of the latency buckets, in microseconds.

@@ -205,6 +205,7 @@ impl Engine {
             hosts: table::hosts(system),
             services: table::backends(system, &replicas, &self.splits()),
             stores: self.reached_members(),
+            header: system.ingress.header,
         }
     }
 

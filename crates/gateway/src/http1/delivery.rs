@@ -12,8 +12,9 @@ use super::{
 use crate::{
     forward::{Errand, REPEATABLE_MAX},
     outgoing::Outgoing,
+    patience::Patience,
     table::{Backend, Endpoint},
-    upstream::{Failure, Patience},
+    upstream::Failure,
 };
 use std::{
     future::poll_fn,
@@ -122,6 +123,12 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin + Send> Delivery<'c, S> {
             Err(stuck) => return Poll::Ready(Err(failure_of(&stuck))),
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether that moment has come; the task is woken when it does.
+    pub(super) fn is_over(&mut self, context: &mut Context<'_>, end: Instant) -> bool {
+        // The alarm alone would not do: where bytes never end, the runtime lets no timer ring in this task.
+        self.client.alarm.poll(context, end).is_ready() || Instant::now() >= end
     }
 
     /// The body came as a whole, so that what follows is the next request.
@@ -237,6 +244,6 @@ fn failure_of(stuck: &Stuck) -> Failure {
     match stuck {
         Stuck::Malformed(malformed) => Failure::Framing(malformed.0),
         Stuck::TooLong => Failure::Body,
-        Stuck::Cut | Stuck::Unwanted => Failure::Gone,
+        Stuck::Cut | Stuck::Unwanted | Stuck::Late => Failure::Gone,
     }
 }

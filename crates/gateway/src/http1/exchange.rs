@@ -97,6 +97,9 @@ where
     let result = poll_fn(|context| {
         let polled = poll_answer(context, &mut delivery, &mut link, &mut download);
         waited |= polled.is_pending();
+        if polled.is_pending() && visit.end.is_some_and(|end| delivery.is_over(context, end)) {
+            return Poll::Ready(Err(Stuck::Late));
+        }
         polled
     })
     .await;
@@ -125,6 +128,12 @@ where
                 // The end of the connection is the end of such a body, unless it is a reset.
                 visit.connection.watch.reset_at_end();
             }
+            After::End
+        }
+        Err(Stuck::Late) => {
+            // Who is to blame for that is not known: it may be the client that reads slowly.
+            visit.reason = Some("total-timeout");
+            visit.connection.watch.reset_at_end();
             After::End
         }
         Err(Stuck::TooLong | Stuck::Unwanted) => After::End,

@@ -25,6 +25,8 @@ pub(super) enum Stuck {
     TooLong,
     /// Its receiver takes no more.
     Unwanted,
+    /// The time for it is over.
+    Late,
 }
 
 /// One message on its way.

@@ -27,7 +27,13 @@ pub(crate) fn compile(edition: &RouteTable, registry: &mut Registry) -> Compiled
         }
         services.insert(name.clone(), Arc::new(backend));
     }
-    let mut table = Table { edition: edition.edition, services, stores: edition.stores.clone(), ..Table::default() };
+    let mut table = Table {
+        edition: edition.edition,
+        services,
+        stores: edition.stores.clone(),
+        header: edition.header.map(|header| header.as_duration()),
+        ..Table::default()
+    };
     for listener in &edition.listeners {
         let entrance = match &listener.entry {
             Entry::Ingress { tls } => Entrance::Ingress(tls.clone()),

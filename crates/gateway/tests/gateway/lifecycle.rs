@@ -167,6 +167,10 @@ async fn connections_are_shared_among_workers() {
     let figures = world.figures().unwrap();
     assert_eq!(figures.connections, 64);
     assert_eq!(figures.routes["*/"].requests, 64);
+    // Who has a sixteenth more than the other hands the next one over; both may do that at once.
+    let workers = figures.connections_by_worker;
+    assert!(workers.len() == 2 && workers.iter().all(|open| *open >= 24), "skewed: {workers:?}");
+    assert_eq!(workers.iter().sum::<u64>(), 64);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod shedding;
 mod slow;
 mod smuggling;
 mod synthetic;
+mod timeouts;
 mod world;
 
 /// Not a test: the process of the gateway (and of replicas) that tests start. See [`world`].

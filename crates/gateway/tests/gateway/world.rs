@@ -191,8 +191,17 @@ impl World {
 
     /// What it holds in memory now.
     pub(crate) fn memory_kib(&self) -> u64 {
+        self.told_by_the_kernel("VmRSS:")
+    }
+
+    /// The most that it ever held in memory.
+    pub(crate) fn memory_most_kib(&self) -> u64 {
+        self.told_by_the_kernel("VmHWM:")
+    }
+
+    fn told_by_the_kernel(&self, what: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.lock().unwrap().id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
