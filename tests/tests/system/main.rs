@@ -17,6 +17,7 @@ mod daemons;
 mod disks;
 mod drills;
 mod explaining;
+mod figures;
 mod files;
 mod front;
 mod full_disks;

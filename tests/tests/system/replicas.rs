@@ -57,18 +57,34 @@ fn replica_sigkill_all() {
 
 #[test]
 fn replica_sigstop() {
-    let world = World::up(&WEB.replace("limits:", "timeouts: { response: 30s }\n    limits:"));
+    let world = World::up(&WEB.replace("limits:", "timeouts: { response: 10s }\n    slowStart: 15s\n    limits:"));
     let (name, pid) = pids(&world.status(), "web").into_iter().next().unwrap();
+    let traffic = world.traffic("/", 50.0);
+    traffic.more(&world, 50);
     sweep::signal(pid, Signal::STOP);
+    let stopped = std::time::Instant::now();
     world.until_status("it is taken out", |status| replica(status, &name).is_some_and(|one| one.phase == "Unready"));
+    let out = stopped.elapsed();
+    traffic.more(&world, 50);
+    let report = traffic.end(&world);
+    eprintln!(
+        "out after {out:?}; {} of {} requests failed meanwhile: {:?}",
+        report.failed, report.asked, report.by_cause
+    );
+    // What it had got waits for it until the time-out; others take no harm.
+    assert!(report.failed * 4 < report.asked, "{:?}", report.failures);
     let traffic = world.traffic("/", 50.0);
     traffic.more(&world, 50);
     traffic.end_without_failure(&world, "one of three stopped");
     sweep::signal(pid, Signal::CONT);
-    let status = world.settle();
-    assert_eq!(pids(&status, "web").get(&name), Some(&pid), "it was not replaced");
-    let admitted = || world.get("/").1.starts_with(&format!("{name} ")).then_some(());
-    world.until("it is asked again", admitted);
+    let url = world.url();
+    world.until_status("it is back", |status| replica(status, &name).is_some_and(|one| one.phase == "Ready"));
+    let share = || (0..60).filter(|_| world.get_at(&url, "/").1.starts_with(&format!("{name} "))).count();
+    let early = share();
+    let late = world.until("it has a share as the others", || Some(share()).filter(|share| *share >= 15));
+    eprintln!("{early} of 60 requests at first, {late} of 60 in the end");
+    assert!(early < late, "{early} of 60 requests at once");
+    assert_eq!(pids(&world.settle(), "web").get(&name), Some(&pid), "it was not replaced");
     world.down();
 }
 

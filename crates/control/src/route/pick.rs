@@ -2,7 +2,9 @@
 //!
 //! The first choice is drawn by share, over all that may be picked. The second is drawn by share among those of the same
 //! weight as the first: so a replica that is busier or slower than its equals gives way to them, while the shares between
-//! weights (a canary's 5 %) stay exactly as they were set, however loaded anybody is.
+//! weights (a canary's 5 %) stay exactly as they were set, however loaded anybody is. One that starts slowly is idle, and
+//! would win every comparison: against those that are further on it counts as that much more loaded. So it gets what is drawn
+//! for it, and more only from one that is overloaded, or hangs.
 //!
 //! Invariant: no allocation.
 
@@ -37,6 +39,17 @@ impl Replica {
     pub(super) fn cost(&self) -> u64 {
         (u64::from(self.in_flight) + 1) * (u64::from(self.latency_us) + LATENCY_FLOOR_US)
     }
+
+    /// It would take a request more sooner than `drawn`, which was drawn, even if it had to take as many more requests as
+    /// its share is smaller.
+    fn takes_from(&self, drawn: &Self) -> bool {
+        let far = u64::from(self.share) * u64::from(drawn.weight);
+        let further = u64::from(drawn.share) * u64::from(self.weight);
+        if further <= far {
+            return self.cost() < drawn.cost();
+        }
+        u128::from(self.cost()) * u128::from(further) < u128::from(drawn.cost()) * u128::from(far)
+    }
 }
 
 /// The place in `replicas` of the one that gets the request; `None` if none may be picked.
@@ -64,7 +77,7 @@ pub(super) fn best(replicas: &[Replica], draw: u64, may: impl Fn(usize, &Replica
 }
 
 fn less_loaded(replicas: &[Replica], first: usize, second: Option<usize>) -> usize {
-    second.filter(|second| replicas[*second].cost() < replicas[first].cost()).unwrap_or(first)
+    second.filter(|second| replicas[*second].takes_from(&replicas[first])).unwrap_or(first)
 }
 
 /// The place of a client's own replica, if it may be picked: `wanted`, unless it was tried, can't take requests, or does not
@@ -124,6 +137,18 @@ mod tests {
         for draw in [0, u64::MAX, 1 << 31, 1 << 63] {
             check(&[Replica { in_flight: 9, ..FULL }, FULL], &[], draw, Some(1));
             check(&[FULL, Replica { latency_us: 90_000, ..FULL }], &[], draw, Some(0));
+        }
+    }
+
+    #[test]
+    fn one_that_starts_slowly_gets_its_share_and_more_only_from_one_that_hangs() {
+        let (starts, busy) = (Replica { share: 100, ..FULL }, Replica { in_flight: 8, ..FULL });
+        let all = (0u64..11_000).filter(|n| pick(&[starts, busy], &[], (n << 32) / 11_000) == Some(0)).count();
+        assert!((990..=1010).contains(&all), "{all} of 11000");
+        check(&[Replica { in_flight: 9, ..starts }, busy], &[], 0, Some(1));
+        let hangs = Replica { in_flight: 10, ..FULL };
+        for draw in [0, u64::from(u32::MAX)] {
+            check(&[starts, hangs], &[], draw, Some(0));
         }
     }
 

@@ -1,7 +1,8 @@
 //! What share each replica gets: its weight, slow start, and who is left out because it fails.
 //!
 //! Asked a few times a second, with one gateway's own figures. A replica that failed `eject_after` times in a row is left out
-//! for `eject_for`, longer each time; then it starts slowly, on probation: its first failure leaves it out again.
+//! for `eject_for`, longer each time; then it starts slowly, on probation: its first failure leaves it out again. One that was
+//! not to be sent anything for a while (it was not ready, or is new) starts slowly, too.
 //!
 //! Invariant: among the serving replicas whose process lives, at least half (rounded up) are not ejected.
 //! Invariant: a replica that serves, lives and has a weight has a share of at least 1.
@@ -61,6 +62,8 @@ struct Remembered {
     probation: bool,
     /// Failures that were there when it came back; only those beyond them count.
     forgiven: u32,
+    /// It was not serving at the last question.
+    away: bool,
     /// Its answers at the last question, and when they last grew.
     answers: u64,
     answered_at: Instant,
@@ -176,8 +179,12 @@ impl Remembered {
     fn weigh(&mut self, policy: &Resilience, seen: &SeenReplica, at: Instant, may_eject: &mut usize) -> Weighed {
         let latency_us = self.note_answers(policy, seen, at);
         let closed = Weighed { share: 0, standing: Standing::Closed, latency_us };
+        self.away |= !seen.serving;
         if !seen.serving || seen.gone || seen.weight == 0 {
             return closed;
+        }
+        if std::mem::take(&mut self.away) {
+            self.since = at;
         }
         if let Some(until) = self.ejected_until {
             if until > at {
@@ -278,6 +285,20 @@ mod tests {
         check(&mut memory, &at_ms(10, vec![replica(1, 0), replica(2, 0)]), &[(1000, "Full"), (100, "Starting")]);
         check(&mut memory, &at_ms(510, vec![replica(1, 0), replica(2, 0)]), &[(1000, "Full"), (550, "Starting")]);
         check(&mut memory, &at_ms(1010, vec![replica(1, 0), replica(2, 0)]), &[(1000, "Full"), (1000, "Full")]);
+    }
+
+    #[test]
+    fn one_that_was_not_ready_starts_slowly_when_it_is() {
+        let mut memory = Memory::default();
+        let mut all = vec![replica(1, 0), replica(2, 0)];
+        check(&mut memory, &at_ms(0, all.clone()), &[(1000, "Full"), (1000, "Full")]);
+        all[1].serving = false;
+        check(&mut memory, &at_ms(100, all.clone()), &[(1000, "Full"), (0, "Closed")]);
+        check(&mut memory, &at_ms(60_000, all.clone()), &[(1000, "Full"), (0, "Closed")]);
+        all[1].serving = true;
+        check(&mut memory, &at_ms(60_100, all.clone()), &[(1000, "Full"), (100, "Starting")]);
+        check(&mut memory, &at_ms(60_600, all.clone()), &[(1000, "Full"), (550, "Starting")]);
+        check(&mut memory, &at_ms(61_100, all), &[(1000, "Full"), (1000, "Full")]);
     }
 
     #[test]

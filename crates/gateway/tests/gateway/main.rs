@@ -16,6 +16,7 @@ mod retries;
 mod routing;
 mod shedding;
 mod slow;
+mod slow_start;
 mod smuggling;
 mod synthetic;
 mod timeouts;
