@@ -41,6 +41,24 @@ pub(crate) struct At {
     pub(crate) state: Option<PathBuf>,
 }
 
+/// Which running system, for commands that follow it: their `-f` is `--follow`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct Followed {
+    /// The file; a folder stands for the plimsoll.yaml in it. Default: here, or in the nearest folder above
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+    /// The state directory. Default: .plimsoll beside the file
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl Followed {
+    /// As other commands have it.
+    pub(crate) fn at(&self) -> At {
+        At { file: self.file.clone(), state: self.state.clone() }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the system on this machine, or bring a changed file in
@@ -73,11 +91,11 @@ pub(crate) enum Command {
     /// Show the logs of a service, a replica, or everything
     Logs {
         #[command(flatten)]
-        at: At,
+        at: Followed,
         /// A service (`web`), a replica (`web-3`), a store, or `engine`, `gateway`, `keeper`
         service: Option<String>,
         /// Go on as lines come
-        #[arg(short = 'F', long)]
+        #[arg(short, short_alias = 'F', long)]
         follow: bool,
         /// How many lines of each log to begin with
         #[arg(short = 'n', long, default_value_t = 100)]
@@ -258,7 +276,7 @@ pub(crate) struct Scope {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Events {
     #[command(flatten)]
-    pub(crate) at: At,
+    pub(crate) at: Followed,
     /// Only the last so many
     #[arg(short = 'n', long, value_name = "COUNT")]
     pub(crate) last: Option<usize>,
@@ -266,7 +284,7 @@ pub(crate) struct Events {
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
     /// Go on as they come
-    #[arg(short = 'F', long)]
+    #[arg(short, short_alias = 'F', long)]
     pub(crate) follow: bool,
     /// As JSON lines
     #[arg(long)]

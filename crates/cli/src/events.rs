@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 /// Shows events; without an engine those that the journal still holds.
 pub(crate) async fn events(asked: &Events) -> anyhow::Result<ExitCode> {
-    let place = project::place(&asked.at)?;
+    let place = project::place(&asked.at.at())?;
     let since = asked.since.as_deref().map(moment).transpose()?.unwrap_or_default();
     let client = Client::new(place.api_socket());
     let lines = match asked.last {
@@ -20,7 +20,7 @@ pub(crate) async fn events(asked: &Events) -> anyhow::Result<ExitCode> {
     match lines {
         Err(ClientError::NotUp { .. }) if place.journal().is_dir() => from_journal(&place, asked, since),
         // Says how to start one.
-        Err(ClientError::NotUp { .. }) => project::client(&asked.at).await.map(|_| ExitCode::SUCCESS),
+        Err(ClientError::NotUp { .. }) => project::client(&asked.at.at()).await.map(|_| ExitCode::SUCCESS),
         lines => from_engine(lines?, asked, since).await,
     }
 }

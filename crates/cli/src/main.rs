@@ -67,7 +67,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(up) => up::up(up).await,
         Command::Down { at, volumes, keeper } => down::down(&at, volumes, keeper.as_deref()).await,
         Command::Status { at, watch, sizes, json } => status::status(&at, (watch, sizes), json).await,
-        Command::Logs { at, service, follow, tail } => logs::logs(&at, service.as_deref(), follow, tail).await,
+        Command::Logs { at, service, follow, tail } => logs::logs(&at.at(), service.as_deref(), follow, tail).await,
         Command::Events(asked) => events::events(&asked).await,
         Command::Explain { at, what, json } => explain::explain(&at, &what, json).await,
         Command::Restart { at, service } => service::restart(&at, &service).await,

@@ -77,12 +77,18 @@ pub(crate) fn shown(file: &Path) -> String {
 }
 
 /// The place of a system's state.
+///
+/// # Errors
+/// The file that was named is not there: what another one left beside it is not meant.
 pub(crate) fn place(at: &At) -> anyhow::Result<Place> {
     let here = env::current_dir().context("cannot tell the current folder")?;
     if let Some(state) = &at.state {
         return Ok(Place::new(&normal(&here.join(state))));
     }
     let file = find_file(at.file.as_deref())?;
+    if !file.exists() {
+        bail!("there is no {}; what runs without its file is named by --state", shown(&file));
+    }
     let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
     Ok(Place::new(&normal(&folder.join(STATE))))
 }

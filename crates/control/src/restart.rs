@@ -11,7 +11,7 @@
 
 mod words;
 
-use plimsoll_model::{Instant, Millis, service::RestartPolicy};
+use plimsoll_model::{Bytes, Instant, Millis, service::RestartPolicy};
 use serde::{Deserialize, Serialize};
 
 /// The first wait of a crash loop (kubelet's `backOffPeriod`).
@@ -47,6 +47,12 @@ pub struct ExitSeen {
     pub signal: Option<i32>,
     /// The kernel killed it for want of memory.
     pub oom: bool,
+    /// The most memory that it had; `None`: not known, or recorded before this was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_peak: Option<Bytes>,
+    /// The most memory that it was allowed; `None`: as much as there is, or recorded before this was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<Bytes>,
     /// We stopped it, and want it to stay stopped.
     pub by_us: bool,
     /// We stopped it because a startup or liveness probe failed.

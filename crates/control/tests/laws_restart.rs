@@ -3,10 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use plimsoll_control::restart::{Act, ExitSeen, Memory, Policy, Seen, decide, ended_by_itself};
-use plimsoll_model::{Instant, Millis, service::RestartPolicy};
+use plimsoll_model::{Bytes, Instant, Millis, service::RestartPolicy};
 use proptest::{prelude::*, test_runner::RngSeed};
 
-const CRASH: ExitSeen = ExitSeen { code: Some(1), signal: None, oom: false, by_us: false, probe_kill: false };
+const CRASH: ExitSeen = ExitSeen {
+    code: Some(1),
+    signal: None,
+    oom: false,
+    memory_peak: None,
+    memory_limit: None,
+    by_us: false,
+    probe_kill: false,
+};
 
 /// Decides about an end as the engine does: when it is seen, and again when the wait is over. How long it waited.
 fn wait(policy: &Policy, memory: &mut Memory, mut seen: Seen) -> Option<Millis> {
@@ -130,7 +138,11 @@ fn the_reason_says_how_it_ended_and_what_follows() {
         "ended by SIGSEGV after 1500ms; restart 2 in a row, 10s after it ended (CrashLoopBackOff)"
     );
     let oom = ExitSeen { code: None, signal: Some(9), oom: true, ..CRASH };
-    assert!(reason(&mut Memory::default(), oom).starts_with("killed by the kernel: out of memory (OOMKilled)"));
+    assert!(reason(&mut Memory::default(), oom).starts_with("killed by the kernel: out of memory (OOMKilled) after"));
+    let (memory_limit, memory_peak) = (Some(Bytes(64 << 20)), Some(Bytes((65 << 20) + 1)));
+    let told = reason(&mut Memory::default(), ExitSeen { memory_limit, memory_peak, ..oom });
+    let words = "killed by the kernel: out of memory (OOMKilled), 64 MiB at most, 66 MiB at the peak, after 1500ms";
+    assert!(told.starts_with(words), "{told}");
 }
 
 /// The same cases at every run, so that a test that passed passes again.

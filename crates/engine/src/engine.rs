@@ -194,7 +194,9 @@ impl Engine {
                 None => self.take_exit(&id, &exit),
             },
             Event::Respawned(process) => {
-                let message = format!("started again by the keeper as process {}", process.pid);
+                let lost = self.gateways.lost(&process.id, self.clock.now());
+                let lost = gateway_number(&process.id).map(|_| format!("; {lost}")).unwrap_or_default();
+                let message = format!("started again by the keeper as process {}{lost}", process.pid);
                 self.tell(&process.id, "Respawned", &message, true);
             }
             Event::LogDropped { log, bytes, refused } => {

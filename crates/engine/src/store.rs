@@ -16,11 +16,7 @@ use crate::{
     oneshot::Oneshots,
 };
 use member::{MemberRun, Part};
-use plimsoll_control::{
-    account::Restart,
-    failover,
-    restart::{self, ExitSeen},
-};
+use plimsoll_control::{account::Restart, failover, restart};
 use plimsoll_journal::chain;
 use plimsoll_model::{Instant, Millis, Store, store::Engine};
 use plimsoll_stores::{Driver, Site, StoreError};
@@ -234,8 +230,7 @@ fn after_end(
 ) -> (Restart, restart::Decision) {
     let policy = restart::Policy { stable_after: Millis::from_secs(10), ..restart::Policy::default() };
     let ran_for = now.since(started_at);
-    let exit = ExitSeen { code: exit.code, signal: exit.signal, oom: exit.oom, by_us: false, probe_kill: false };
-    let seen = restart::Seen { at: now, exited_at: now, exit, ready_for: ran_for, ran_for };
+    let seen = restart::Seen { at: now, exited_at: now, exit: crate::exit::seen(exit), ready_for: ran_for, ran_for };
     let asked = Restart { policy, memory: *memory, seen };
     let decision = restart::decide(&policy, memory, &seen);
     (asked, decision)

@@ -149,7 +149,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A plan with the usual bounds: 512 connections, 10 s time-out, 1 worker, no warm-up, 1,000 failures listed, seed 0.
+    /// A plan with the usual bounds: 512 connections, 10 s time-out, 1 worker, no warm-up, a million failures listed, seed 0.
     pub fn new(target: Target, arrivals: Arrivals, duration: Duration, requests: Vec<RequestTemplate>) -> Plan {
         Plan {
             target,
@@ -164,7 +164,7 @@ impl Plan {
             seed: 0,
             first_number: 0,
             workers: 1,
-            failures_listed_max: 1_000,
+            failures_listed_max: 1_000_000,
         }
     }
 

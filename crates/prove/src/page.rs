@@ -7,7 +7,7 @@ use crate::proof::{Proof, Run};
 use crate::report::Report;
 use plimsoll_report::{escape, margin};
 
-/// Failures listed one by one for each run; the rest is in JSON.
+/// Failures listed one by one for each run; JSON lists them all.
 const FAILURES_SHOWN: usize = 100;
 
 /// The report as an HTML page.
@@ -71,6 +71,14 @@ fn detail(index: usize, proof: &Proof) -> String {
     out
 }
 
+/// How many of the failures the JSON report has one by one.
+pub(crate) fn in_json(report: &plimsoll_load::Report) -> String {
+    match report.failures.len() as u64 {
+        listed if listed == report.failed => "JSON lists each".into(),
+        listed => format!("JSON lists the first {listed}"),
+    }
+}
+
 fn run(run: &Run) -> String {
     let (name, conditions) = (escape(&run.name), escape(&run.conditions));
     let mut out = format!("<details>\n<summary>{name}: {} requests</summary>\n<p>{conditions}</p>\n", run.report.asked);
@@ -83,7 +91,8 @@ fn run(run: &Run) -> String {
         };
         let all: String = run.report.failures.iter().take(listed).map(one).collect();
         let (failed, more) = (run.report.failed, run.report.failed.saturating_sub(listed as u64));
-        let more = if more > 0 { format!("<p>… and {more} more.</p>\n") } else { String::new() };
+        let more =
+            if more > 0 { format!("<p>… and {more} more; {}.</p>\n", in_json(&run.report)) } else { String::new() };
         out.push_str(&format!("<p>{failed} failed:</p>\n<ul>\n{all}</ul>\n{more}"));
     }
     out.push_str("</details>\n");

@@ -84,7 +84,7 @@ fn failures(out: &mut String, report: &plimsoll_load::Report) {
     }
     let more = report.failed.saturating_sub(report.failures.len().min(FAILURES_SHOWN) as u64);
     if more > 0 {
-        line(out, &format!("  … and {more} more failed (JSON lists up to {})", report.failures.len()));
+        line(out, &format!("  … and {more} more failed ({})", crate::page::in_json(report)));
     }
 }
 

@@ -61,6 +61,23 @@ fn gateway_sigkill() {
     world.down();
 }
 
+/// Whoever asks why a request was lost finds how many were.
+#[test]
+fn gateway_sigkill_tells_what_was_in_flight() {
+    let world = World::up(&WEB.replace("terminationGracePeriodSeconds: 20", "terminationGracePeriodSeconds: 1"));
+    let traffic = world.traffic("/hang", 20.0);
+    world.until_status("requests are in flight", |status| {
+        status.services["web"].replicas.iter().map(|replica| replica.in_flight).sum::<u64>() >= 3
+    });
+    world.kill_own("gateway");
+    let told = world.event("it is started again", |event| event.reason == "Respawned" && event.subject == "gateway");
+    eprintln!("{}", told.message);
+    let count = told.message.split_once("; ").and_then(|(_, lost)| lost.split(' ').next()?.parse::<u64>().ok());
+    assert!(count.is_some_and(|count| count >= 3), "{told:?}");
+    world.down();
+    traffic.end(&world);
+}
+
 #[test]
 fn keeper_sigkill() {
     let world = World::up(WEB);

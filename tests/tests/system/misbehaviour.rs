@@ -87,6 +87,8 @@ fn oom_kill() {
     world.get_at(&address_of(&world, "web-1"), "/alloc?mb=200");
     let event = world.event("the kernel's kill is told", |event| event.message.contains("memory") && event.warning);
     eprintln!("{}: {}", event.reason, event.message);
+    let said = &event.message;
+    assert!(said.contains("64 MiB at most") && said.contains("MiB at the peak"), "limit and peak are told: {said}");
     let after = world.until_status("it is started again", |status| {
         status.settled && pids(status, "web").get("web-1").is_some_and(|pid| *pid != before)
     });

@@ -37,6 +37,36 @@ fn status_logs_and_events_tell_what_is() {
     world.down();
 }
 
+/// `-f` is what it is with docker, kubectl and journalctl.
+#[test]
+fn logs_and_events_are_followed() {
+    let world = World::up(WEB);
+    for words in [&["logs", "-f", "web"][..], &["logs", "-f"], &["events", "-f"]] {
+        let (mut command, out, err) = world.command(words);
+        let child = command.spawn().unwrap();
+        let shown = |what: &str| fs::read_to_string(&out).is_ok_and(|text| text.contains(what)).then_some(());
+        world.until("it shows what was", || shown("web-1"));
+        let word = format!("said-later-to-{}-{}", words[0], words.len());
+        let after = match words[0] {
+            "logs" => {
+                world.get(&format!("/say?text={word}"));
+                word
+            }
+            _ => {
+                world.run(&["scale", "web", "2"]).good();
+                "Stopped".into()
+            }
+        };
+        world.until("it shows what came later", || shown(&after));
+        sweep::signal(child.id().cast_signed(), rustix::process::Signal::INT);
+        crate::world::ended(child, "plimsoll logs -f", &err);
+    }
+    // A file that is not there is told, and no other one taken in its place.
+    let said = world.run(&["logs", "--file", "elsewhere.yaml"]).bad();
+    assert!(said.contains("there is no elsewhere.yaml"), "{said}");
+    world.down();
+}
+
 #[test]
 fn plan_tells_what_up_would_change() {
     let world = World::new();

@@ -1,6 +1,7 @@
 //! How a process ended, in words, and which signals it brings upon itself.
 
 use super::{ExitSeen, Seen};
+use plimsoll_model::Bytes;
 
 /// `exited with code 3 after 1500ms`.
 pub(super) fn ended(seen: &Seen) -> String {
@@ -13,7 +14,7 @@ pub(super) fn ended(seen: &Seen) -> String {
 
 fn how(exit: &ExitSeen) -> String {
     match (exit.oom, exit.code, exit.signal) {
-        (true, _, _) => "killed by the kernel: out of memory (OOMKilled)".into(),
+        (true, _, _) => format!("killed by the kernel: out of memory (OOMKilled){}", memory(exit)),
         (false, Some(code), _) => format!("exited with code {code}"),
         (false, None, Some(signal)) => match name(signal) {
             Some(name) => format!("ended by {name}"),
@@ -21,6 +22,15 @@ fn how(exit: &ExitSeen) -> String {
         },
         (false, None, None) => "ended, how is not known,".into(),
     }
+}
+
+/// `, 64 MiB at most, 66 MiB at the peak`: what is known of it.
+fn memory(exit: &ExitSeen) -> String {
+    let told =
+        |bytes: Option<Bytes>, what: &str| bytes.map(|bytes| format!(", {} MiB {what}", bytes.0.div_ceil(1 << 20)));
+    let known = [told(exit.memory_limit, "at most"), told(exit.memory_peak, "at the peak")];
+    let known: String = known.into_iter().flatten().collect();
+    if known.is_empty() { known } else { known + "," }
 }
 
 /// The signals that end processes, as Linux numbers them on every machine that we run on.

@@ -35,7 +35,12 @@ impl Engine {
         let seen = restart::Seen {
             at: now,
             exited_at: Instant(exit.at),
-            exit: ExitSeen { code: exit.code, signal: exit.signal, oom: exit.oom, by_us, probe_kill },
+            exit: ExitSeen {
+                memory_limit: replica.service.resources.memory_limit.filter(|_| exit.oom),
+                by_us,
+                probe_kill,
+                ..crate::exit::seen(exit)
+            },
             ready_for: replica.ready_since.map(|since| now.since(since)).unwrap_or_default(),
             ran_for: now.since(replica.started_at),
         };

@@ -29,6 +29,8 @@ pub(crate) struct Gateways {
     /// The figures before, and when the two were told.
     former: BTreeMap<String, (Figures, Instant, Instant)>,
     told_at: BTreeMap<String, Instant>,
+    /// What a gateway that can't be reached any more had in flight by its last figures, and when it told them.
+    last: BTreeMap<String, (u64, Instant)>,
     /// Requests since this engine began to look, all gateways together: to each service, and (without a name) by the ingress.
     totals: BTreeMap<String, u64>,
     followed: BTreeMap<String, AbortHandle>,
@@ -56,6 +58,7 @@ impl Default for Gateways {
             figures: BTreeMap::new(),
             former: BTreeMap::new(),
             told_at: BTreeMap::new(),
+            last: BTreeMap::new(),
             totals: BTreeMap::new(),
             followed: BTreeMap::new(),
             unheard: BTreeSet::new(),
@@ -77,9 +80,39 @@ impl Gateways {
                 }
             }
             None => {
-                self.figures.remove(&gateway);
+                self.set_aside(&gateway);
                 self.former.remove(&gateway);
-                self.told_at.remove(&gateway);
+            }
+        }
+    }
+
+    /// Takes the last figures of a gateway away, and remembers what was in flight.
+    fn set_aside(&mut self, gateway: &str) {
+        let (figures, told_at) = (self.figures.remove(gateway), self.told_at.remove(gateway));
+        if let Some((figures, at)) = figures.zip(told_at) {
+            let given: u64 = figures.replicas.values().map(|replica| replica.in_flight).sum();
+            let held: u64 = figures.held.values().sum();
+            self.last.insert(gateway.to_owned(), (given + held, at));
+        }
+    }
+
+    /// The process of a gateway has ended: what it had in flight when it was last heard is what is told of it, whoever
+    /// comes after it.
+    pub(super) fn ended(&mut self, gateway: &str) {
+        self.set_aside(gateway);
+    }
+
+    /// Of a gateway that was started again, for a person: what its former process had in flight.
+    pub(super) fn lost(&mut self, gateway: &str, now: Instant) -> String {
+        match self.last.remove(gateway) {
+            None => "how many requests it had in flight is not known".into(),
+            Some((0, at)) => format!("no request was in flight when it was last heard, {} before", now.since(at)),
+            Some((count, at)) => {
+                let (noun, was) = if count == 1 { ("request", "was") } else { ("requests", "were") };
+                format!(
+                    "{count} {noun} {was} in flight when it was last heard, {} before: what was in flight is lost",
+                    now.since(at)
+                )
             }
         }
     }

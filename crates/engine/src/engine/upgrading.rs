@@ -279,6 +279,7 @@ impl Engine {
 
     /// A gateway has ended. One that serves is started again by the keeper.
     pub(super) fn take_gateway_exit(&mut self, number: u32, exit: &Exit) {
+        self.gateways.ended(&gateway_name(number));
         let memory = &self.record.remembered.upgrade;
         if Some(number) == memory.next() {
             self.upgrading.next_ended = Some(crate::exit::ended(exit));

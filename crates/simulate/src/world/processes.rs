@@ -321,11 +321,10 @@ impl World {
             at,
             exited_at: at,
             exit: ExitSeen {
-                code: None,
                 signal: Some(if cause == CAUSE_STOP { 15 } else { 9 }),
-                oom: false,
                 by_us,
                 probe_kill,
+                ..ExitSeen::default()
             },
             ready_for: replica.ready_since.map(|since| at.since(since)).unwrap_or_default(),
             ran_for: at.since(replica.started_at),
