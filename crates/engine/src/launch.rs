@@ -2,8 +2,11 @@
 
 use crate::{programs::Found, replica::Replica, secrets::Secrets, variables::expand};
 use plimsoll_journal::entry::AcceptedSystem;
-use plimsoll_model::{Service, service::Resources};
-use plimsoll_wire::keeper::{Limits, Spawn, User};
+use plimsoll_model::{
+    Service,
+    service::{self, Resources},
+};
+use plimsoll_wire::keeper::{Limits, Spawn, Ulimit, Ulimits, User};
 use std::{collections::BTreeMap, path::Path};
 
 /// `nobody`, for what must not run as root and names no user.
@@ -115,6 +118,19 @@ pub(crate) fn limits_of(resources: &Resources, no_new_privileges: bool) -> Limit
         cpu_request_milli: resources.cpu_request.map(|cpu| cpu.0),
         pids: resources.pids,
         open_files: resources.open_files,
+        ulimits: ulimits_of(&resources.ulimits),
         no_new_privileges,
+    }
+}
+
+fn ulimits_of(said: &service::Ulimits) -> Ulimits {
+    let of = |limit: Option<service::Ulimit>| limit.map(|limit| Ulimit { soft: limit.soft, hard: limit.hard });
+    Ulimits {
+        core: of(said.core),
+        fsize: of(said.fsize),
+        memlock: of(said.memlock),
+        nofile: of(said.nofile),
+        nproc: of(said.nproc),
+        stack: of(said.stack),
     }
 }

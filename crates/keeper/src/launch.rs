@@ -7,6 +7,7 @@
 //! keeper. The keeper has one thread, so nobody else holds a lock either.
 #![expect(unsafe_code, reason = "a child between clone and execve may only use bare system calls")]
 
+use crate::rlimits::Rlimit;
 use rustix::fd::{FromRawFd, OwnedFd};
 use std::{
     ffi::{CString, c_char, c_int, c_void},
@@ -32,7 +33,7 @@ pub(crate) struct Launch {
     pub(crate) groups: Vec<OwnedFd>,
     /// User and group id, if another than the keeper's.
     pub(crate) user: Option<(u32, u32)>,
-    pub(crate) open_files: Option<u64>,
+    pub(crate) rlimits: Vec<Rlimit>,
     pub(crate) no_new_privileges: bool,
     /// What the keeper's own `oom_score_adj` was before it protected itself.
     pub(crate) oom_score_adj: Option<CString>,
@@ -179,9 +180,9 @@ unsafe fn become_program(shared: &mut Shared<'_>) -> Result<(), (Stage, c_int)> 
         check(Stage::Streams, libc::dup2(launch.stdin, 0))?;
         check(Stage::Streams, libc::dup2(launch.stdout, 1))?;
         check(Stage::Streams, libc::dup2(launch.stdout, 2))?;
-        if let Some(files) = launch.open_files {
-            let limit = libc::rlimit { rlim_cur: files, rlim_max: files };
-            check(Stage::Limits, libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit))?;
+        for one in &launch.rlimits {
+            let limit = libc::rlimit { rlim_cur: one.soft, rlim_max: one.hard };
+            check(Stage::Limits, libc::setrlimit(one.number, &raw const limit))?;
         }
         change_user(launch)?;
         if launch.no_new_privileges {

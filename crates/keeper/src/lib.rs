@@ -18,6 +18,7 @@ mod logs;
 mod port_owner;
 mod proc;
 mod raw;
+mod rlimits;
 mod spawn;
 mod startup;
 mod stopping;

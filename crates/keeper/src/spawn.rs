@@ -3,7 +3,7 @@
 use crate::{
     cgroup::{Group, Hierarchies},
     launch::{self, Launch, Stage},
-    proc,
+    proc, rlimits,
 };
 use plimsoll_wire::keeper::{Process, Refusal, Spawn};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -173,7 +173,7 @@ fn prepare(
         stdout: streams.stdout.as_raw_fd(),
         groups,
         user: spawn.user.map(|user| (user.uid, user.gid)).filter(|user| *user != own || own.0 == 0),
-        open_files: spawn.limits.open_files,
+        rlimits: rlimits::of(&spawn.limits),
         no_new_privileges: spawn.limits.no_new_privileges,
         oom_score_adj: ground.oom_score_adj.map(text).transpose()?,
     })
@@ -197,7 +197,7 @@ fn refusal(stage: Stage, errno: i32, spawn: &Spawn, paths: &[PathBuf], default_d
         Stage::Chdir => format!("cannot enter the directory {}: {cause}", directory(spawn, default_dir).display()),
         Stage::Setgroups | Stage::Setgid | Stage::Setuid => format!("cannot become {user}: {cause}"),
         Stage::Limits => {
-            format!("cannot allow {} open files: {cause}", spawn.limits.open_files.unwrap_or(0))
+            format!("cannot set its limits: {cause}{}", rlimits::too_high(&rlimits::of(&spawn.limits)))
         }
         Stage::Fork | Stage::Setsid | Stage::Streams | Stage::NoNewPrivileges => {
             format!("cannot start {}: {cause}", spawn.program)

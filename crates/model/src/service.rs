@@ -101,6 +101,52 @@ pub struct Resources {
     pub pids: Option<u64>,
     /// Open files.
     pub open_files: Option<u64>,
+    /// Limits of the kernel on each of its processes.
+    #[serde(skip_serializing_if = "Ulimits::is_empty")]
+    pub ulimits: Ulimits,
+}
+
+/// Limits of the kernel on one process (`setrlimit`), as Compose's `ulimits` names them. `None`: as those of whoever runs
+/// Plimsoll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ulimits {
+    /// Bytes of a core file; 0: none is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub core: Option<Ulimit>,
+    /// Bytes of a file that it writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fsize: Option<Ulimit>,
+    /// Bytes of memory that it keeps from being swapped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memlock: Option<Ulimit>,
+    /// Open files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nofile: Option<Ulimit>,
+    /// Processes and threads of its user, on the whole machine; the kernel does not count those of root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nproc: Option<Ulimit>,
+    /// Bytes of its stack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stack: Option<Ulimit>,
+}
+
+impl Ulimits {
+    /// Nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One limit of the kernel. `u64::MAX` is none at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ulimit {
+    /// What holds; the process may raise it up to `hard`.
+    pub soft: u64,
+    /// What it may never be raised above, but by root.
+    pub hard: u64,
 }
 
 /// Who a process runs as, and what it may do.

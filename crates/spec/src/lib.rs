@@ -51,6 +51,7 @@ mod synthetic;
 mod system;
 mod traffic;
 mod traps;
+mod ulimits;
 mod use_cycle;
 mod values;
 mod variables;

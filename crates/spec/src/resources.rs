@@ -4,6 +4,7 @@ use crate::{
     node::Node,
     reading::Reading,
     section::{Foreign::Called, Section, Shape, key},
+    ulimits::ULIMITS,
 };
 use plimsoll_model::{Bytes, MilliCpu, service::Resources};
 
@@ -14,6 +15,7 @@ pub(crate) static RESOURCES: Section = Section {
         key("limits", Shape::Map(&AMOUNTS), "What it may use at most."),
         key("pids", Shape::Integer, "Processes and threads at most."),
         key("openFiles", Shape::Integer, "Open files at most."),
+        key("ulimits", Shape::Map(&ULIMITS), "Limits of the kernel on each process."),
     ],
     foreign: &[
         ("cpu", Called("write `requests: { cpu: 250m }` or `limits: { cpu: 500m }`")),
@@ -48,7 +50,12 @@ impl Reading<'_, '_> {
             memory_limit,
             pids: fields.get("pids").and_then(|node| self.integer(node, 1..=4_194_304)),
             open_files: fields.get("openFiles").and_then(|node| self.integer(node, 16..=1_048_576)),
+            ulimits: fields.get("ulimits").map(|node| self.ulimits(node, &fields.path("ulimits"))).unwrap_or_default(),
         };
+        if resources.open_files.is_some() && resources.ulimits.nofile.is_some() {
+            let headline = "`openFiles` and `ulimits.nofile` are the same limit";
+            self.refuse("two-owners", fields.at("openFiles"), headline, "leave one of them out");
+        }
         let mut compare = |what: &str, request: Option<String>, limit: Option<String>| {
             if let (Some(request), Some(limit)) = (request, limit) {
                 let headline = format!("the request of {what}, {request}, is above its limit, {limit}");

@@ -99,6 +99,7 @@ const FOREIGN: &[(&str, crate::section::Foreign)] = &[
     ("cmd", Called("it is called `command` here")),
     ("working_dir", Called("it is called `dir` here")),
     ("workingDir", Called("it is called `dir` here")),
+    ("ulimits", Called("write `resources: { ulimits: … }`")),
     ("name", Called("the key above is its name; leave `name` out")),
     ("deploy", Called("write `replicas` and `resources` at the service itself")),
     ("hpa", Called("it is called `autoscaling` here")),

@@ -148,10 +148,40 @@ pub struct Limits {
     pub cpu_request_milli: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
-    /// Open files (`RLIMIT_NOFILE`, soft and hard).
+    /// Open files (`RLIMIT_NOFILE`, soft and hard). Since `ulimits` are known, those say it; older engines only this.
     pub open_files: Option<u64>,
+    /// Limits of the kernel on each process.
+    pub ulimits: Ulimits,
     /// No new privileges by `execve` (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privileges: bool,
+}
+
+/// Limits of the kernel on one process (`setrlimit`); `None` is the keeper's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ulimits {
+    /// Bytes of a core file.
+    pub core: Option<Ulimit>,
+    /// Bytes of a file that it writes.
+    pub fsize: Option<Ulimit>,
+    /// Bytes of locked memory.
+    pub memlock: Option<Ulimit>,
+    /// Open files.
+    pub nofile: Option<Ulimit>,
+    /// Processes of its user.
+    pub nproc: Option<Ulimit>,
+    /// Bytes of its stack.
+    pub stack: Option<Ulimit>,
+}
+
+/// One of them; `u64::MAX` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ulimit {
+    /// The limit that holds.
+    pub soft: u64,
+    /// What it may be raised to.
+    pub hard: u64,
 }
 
 /// What the keeper says.

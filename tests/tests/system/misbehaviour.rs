@@ -99,7 +99,8 @@ fn oom_kill() {
 
 #[test]
 fn fd_exhaustion() {
-    let yaml = WEB.replace("replicas: 3", "replicas: 1\n    resources: { openFiles: 64 }");
+    let yaml =
+        WEB.replace("replicas: 3", "replicas: 1\n    resources: { ulimits: { nofile: { soft: 64, hard: 64 } } }");
     let world = World::up(&yaml);
     let address = address_of(&world, "web-1");
     world.get_at(&address, "/files?n=100000");

@@ -1,7 +1,7 @@
 //! Control files as each version has them, in ordinary folders; and a real v2 group where one can be made.
 
 use super::*;
-use plimsoll_wire::keeper::Limits;
+use plimsoll_wire::keeper::{Limits, Ulimits};
 use std::process::Command;
 
 const ALL: Limits = Limits {
@@ -10,6 +10,7 @@ const ALL: Limits = Limits {
     cpu_request_milli: Some(1000),
     pids: Some(30),
     open_files: None,
+    ulimits: Ulimits { core: None, fsize: None, memlock: None, nofile: None, nproc: None, stack: None },
     no_new_privileges: false,
 };
 

@@ -1,7 +1,7 @@
 //! Starting processes: what they get, what they may not, and how they end.
 
 use crate::world::{World, is_alive, program, shell, write_program};
-use plimsoll_wire::keeper::{Answer, Ask, Limits, Process, Spawn, User};
+use plimsoll_wire::keeper::{Answer, Ask, Limits, Process, Spawn, Ulimit, Ulimits, User};
 use std::{fs, os::unix::fs::PermissionsExt};
 
 #[test]
@@ -147,6 +147,33 @@ fn limits_that_need_no_group_hold() {
     world.spawn(Spawn { limits, ..shell("a", "ulimit -n; ulimit -Hn; grep NoNewPrivs /proc/self/status | cut -f2") });
     world.exit("a");
     assert_eq!(world.log("a"), "77\n77\n1\n");
+}
+
+/// As the shell shows them: soft and hard, in its own units (512 bytes of a file, 1,024 of the others).
+#[test]
+fn limits_of_the_kernel_hold() {
+    let mut world = World::new();
+    let limit = |soft, hard| Some(Ulimit { soft, hard });
+    let ulimits = Ulimits {
+        core: limit(0, 0),
+        fsize: limit(512, 1024),
+        nofile: limit(33, 44),
+        stack: limit(1 << 20, 2 << 20),
+        ..Ulimits::default()
+    };
+    let limits = Limits { ulimits, ..Limits::default() };
+    let script = "grep -E 'core file|file size|open files|stack size' /proc/self/limits | tr -s ' '";
+    world.spawn(Spawn { limits, ..shell("a", script) });
+    world.exit("a");
+    let log = world.log("a");
+    for line in
+        ["Max core file size 0 0", "Max file size 512 1024", "Max open files 33 44", "Max stack size 1048576 2097152"]
+    {
+        assert!(log.contains(line), "{line} in:\n{log}");
+    }
+    // One that it breaks ends it, as the kernel says.
+    world.spawn(Spawn { limits, ..shell("b", "exec head -c 4096 /dev/zero > big") });
+    assert_eq!(world.exit("b").signal, Some(25), "SIGXFSZ");
 }
 
 #[test]
