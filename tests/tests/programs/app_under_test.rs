@@ -2,8 +2,10 @@
 //!
 //! Words: `--ignore-term`, `--idle MS` (closes connections that are idle for so long), `--slow MS` (each answer), `--late MS`
 //! (listens only then), `--fail PERCENT` (so many answers are 500, evenly spread, but not those of `/ready`), `--leak MB`
-//! (each of those answers keeps so much memory), `--quiet`, and those of `work.rs`; or instead of serving: `crash`, `flood`, `once`, `daemon`, `linger`, `spin`.
+//! (each of those answers keeps so much memory), `--quiet`, and those of `work.rs`; or instead of serving: `crash`, `flood`,
+//! `once`, `daemon`, `linger`, `spin`, `grpc` (see `grpc.rs`).
 
+mod grpc;
 mod work;
 
 use std::{
@@ -61,6 +63,10 @@ fn main() -> ExitCode {
         Some("spin") => loop {
             std::hint::spin_loop();
         },
+        Some("grpc") => {
+            let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(0);
+            grpc::serve(port).map_or(ExitCode::from(4), |()| ExitCode::SUCCESS)
+        }
         Some("linger") => loop {
             thread::sleep(Duration::from_secs(3600));
         },

@@ -32,6 +32,7 @@ mod people;
 mod poolers;
 mod pressure;
 mod probation;
+mod probes;
 mod programs;
 mod proving;
 mod reboot;
@@ -49,6 +50,7 @@ mod sweep;
 mod synthetic;
 mod traffic;
 mod upgrading;
+mod users;
 mod watching;
 mod world;
 
