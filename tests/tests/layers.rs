@@ -170,3 +170,77 @@ fn cargo(arguments: &[&str]) -> String {
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
+
+/// What `deny.toml` says is held here too: `cargo deny` itself would take longer to build than everything else.
+#[test]
+fn licences_sources_and_bans_are_those_of_deny_toml() {
+    let rules = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deny.toml")).unwrap();
+    let quoted = |line: &str| line.split('"').nth(1).map(str::to_owned);
+    let of_licences = rules.split("allow = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap();
+    let allowed: BTreeSet<String> = of_licences.lines().filter_map(quoted).collect();
+    let banned: BTreeSet<String> =
+        rules.lines().filter(|line| line.contains("{ crate = ")).filter_map(quoted).collect();
+    assert!(allowed.contains("MIT") && banned.contains("openssl"), "deny.toml was not read: {allowed:?} {banned:?}");
+
+    // What other systems would need is not on this machine.
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let metadata = cargo(&["metadata", "--offline", "--format-version", "1", "--filter-platform", &platform]);
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
+    let mut against = Vec::new();
+    for package in metadata["packages"].as_array().unwrap().iter().filter(|package| !package["source"].is_null()) {
+        let (name, source) = (text(&package["name"]), text(&package["source"]));
+        let licence = package["license"].as_str().unwrap_or_default();
+        if !source.starts_with("registry+https://github.com/rust-lang/crates.io-index") {
+            against.push(format!("{name} comes from {source}"));
+        }
+        if !is_allowed(licence, &allowed) {
+            against.push(format!("{name} is under `{licence}`"));
+        }
+    }
+    let carried = carried(&["--workspace"]);
+    against.extend(banned.intersection(&carried).map(|name| format!("something of ours carries {name}")));
+    assert!(against.is_empty(), "against deny.toml:\n{}", against.join("\n"));
+}
+
+/// Whether a licence, as Cargo writes it, leaves a choice that is allowed. `/` is an old word for `OR`.
+fn is_allowed(licence: &str, allowed: &BTreeSet<String>) -> bool {
+    let licence = licence.replace('/', " OR ");
+    let mut depth = 0_u32;
+    let mut parts = vec![vec![String::new()]];
+    for word in licence.replace('(', " ( ").replace(')', " ) ").split_whitespace() {
+        match word {
+            "AND" if depth == 0 => parts.push(vec![String::new()]),
+            "OR" if depth == 0 => parts.last_mut().unwrap().push(String::new()),
+            _ => {
+                depth += u32::from(word == "(");
+                depth -= u32::from(word == ")");
+                let part = parts.last_mut().unwrap().last_mut().unwrap();
+                part.push_str(if part.is_empty() { "" } else { " " });
+                part.push_str(word);
+            }
+        }
+    }
+    let one = |part: &String| match part.strip_prefix("( ").and_then(|rest| rest.strip_suffix(" )")) {
+        Some(inner) => is_allowed(inner, allowed),
+        None => allowed.contains(part),
+    };
+    parts.iter().all(|choices| choices.iter().any(one))
+}
+
+#[test]
+fn a_licence_is_allowed_if_one_of_each_choice_is() {
+    let allowed = BTreeSet::from(["MIT".to_owned(), "ISC".to_owned(), "Zlib WITH x".to_owned()]);
+    for (licence, is) in [
+        ("MIT", true),
+        ("GPL-3.0", false),
+        ("", false),
+        ("GPL-3.0 OR MIT", true),
+        ("GPL-3.0/MIT", true),
+        ("MIT AND GPL-3.0", false),
+        ("ISC AND (GPL-3.0 OR MIT)", true),
+        ("(ISC OR MIT) AND (GPL-3.0 OR Unlicense)", false),
+        ("Zlib WITH x", true),
+    ] {
+        assert_eq!(is_allowed(licence, &allowed), is, "{licence}");
+    }
+}

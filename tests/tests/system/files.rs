@@ -24,9 +24,16 @@ fn yaml_bomb() {
         let former = format!("*a{}, ", level - 1).repeat(10);
         bomb.push_str(&format!("a{level}: &a{level} [{former}]\n"));
     }
-    check_refused(&world, &format!("{bomb}services: *a9\n"), &["error"]);
-    check_refused(&world, &format!("services: {}{}\n", "[".repeat(100_000), "]".repeat(100_000)), &["error"]);
-    check_refused(&world, &format!("system: {}\n", "x".repeat(20_000_000)), &["error"]);
+    let deep = format!("services: {}{}\n", "[".repeat(100_000), "]".repeat(100_000));
+    let long = format!("system: {}\n", "x".repeat(20_000_000));
+    for (what, text) in [("aliases", format!("{bomb}services: *a9\n")), ("depth", deep), ("one long scalar", long)] {
+        check_refused(&world, &text, &["error"]);
+        let begun = Instant::now();
+        let (code, _, most_kb) = watched(&world, &["check"]);
+        eprintln!("{what}, {} kB: refused in {:?}, {most_kb} kB at most", text.len() / 1000, begun.elapsed());
+        assert_eq!(code, Some(1));
+        assert!(most_kb < 50_000, "{what}: {most_kb} kB");
+    }
 }
 
 #[test]

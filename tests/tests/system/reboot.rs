@@ -7,7 +7,7 @@ use crate::{
     look::all_pids,
     mounts::{Place, in_namespace, run},
     sweep,
-    world::{World, ended},
+    world::{World, ended, skip},
 };
 use plimsoll_api::Status;
 use rustix::process::Signal;
@@ -101,7 +101,7 @@ fn power_cut(mounts: bool) {
     let world = World::unprivileged();
     world.write(SYSTEM);
     if world.run(&["doctor"]).code != Some(0) {
-        return eprintln!("skipped: this machine lacks PostgreSQL");
+        return skip("PostgreSQL");
     }
     let mut disk = if mounts { Disk::try_new(&world) } else { None };
     world.bring_up();

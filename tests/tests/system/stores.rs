@@ -1,6 +1,6 @@
 //! Real stores, owned and not owned.
 
-use crate::world::World;
+use crate::world::{World, skip};
 use plimsoll_api::Status;
 use std::{
     io::{Read, Write},
@@ -21,7 +21,7 @@ ingress: { listen: [0], hosts: { "*": { paths: { /: web } } } }
 fn has_servers(world: &World) -> bool {
     let said = world.run(&["doctor"]);
     if said.code != Some(0) {
-        eprintln!("skipped: {}", said.out);
+        skip(&said.out);
     }
     said.code == Some(0)
 }

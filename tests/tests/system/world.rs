@@ -118,7 +118,7 @@ impl World {
         world.write(yaml);
         let said = world.run(&["doctor"]);
         if said.code != Some(0) {
-            eprintln!("skipped: {}", said.out);
+            skip(&said.out);
             return None;
         }
         world.bring_up();
@@ -260,6 +260,13 @@ impl World {
     fn is_up(&self) -> bool {
         !matches!(self.ask(self.client.status()), Some(Err(ClientError::NotUp { .. })))
     }
+}
+
+/// What a test needs is not here: it says so and tests nothing. Where `scripts/install` has run (`CI`), that is a failure.
+#[track_caller]
+pub(crate) fn skip(what_lacks: &str) {
+    assert!(std::env::var_os("CI").is_none(), "this machine lacks what scripts/install installs: {what_lacks}");
+    eprintln!("skipped: {what_lacks}");
 }
 
 /// Waits for the end of a command, but not for ever; its code.
