@@ -36,6 +36,11 @@ fn world() -> World {
     fs::write(world.dir.join("cert.pem"), own.cert.pem()).unwrap();
     fs::write(world.dir.join("key.pem"), own.signing_key.serialize_pem()).unwrap();
     fs::write(world.dir.join("fit"), "").unwrap();
+    world
+}
+
+fn up() -> World {
+    let world = world();
     world.write(PROBED);
     world.bring_up();
     world
@@ -49,7 +54,7 @@ fn phase(status: &Status, service: &str) -> (String, String) {
 
 #[test]
 fn each_kind_of_probe_tells_ready_from_unready() {
-    let world = world();
+    let world = up();
     let before = pids(&world.status(), "grpc");
     for (service, file, is_there) in [("grpc", "not-serving", true), ("exec", "fit", false)] {
         let set = |there: bool| match there {
@@ -63,7 +68,13 @@ fn each_kind_of_probe_tells_ready_from_unready() {
         world.until_status("it is ready again", |status| phase(status, service).0 == "Ready");
     }
     assert_eq!(pids(&world.status(), "grpc"), before, "readiness restarts nobody");
-    // What speaks no TLS, no gRPC, or does not listen, does not pass.
+    world.down();
+}
+
+/// What speaks no TLS, no gRPC, or does not listen, does not pass.
+#[test]
+fn what_answers_otherwise_is_not_ready() {
+    let world = world();
     let wrong = PROBED
         .replace("[./app, grpc]", "[./app]")
         .replace(
@@ -71,8 +82,6 @@ fn each_kind_of_probe_tells_ready_from_unready() {
             "[./app]",
         )
         .replace("[./app, --late, \"1000\"]", "[./app, linger]");
-    world.run(&["down"]).good();
-    world.until_gone();
     world.write(&wrong);
     world.run(&["up", "--detach", "--timeout", "5"]).bad();
     let events = world.events();
@@ -87,7 +96,7 @@ fn each_kind_of_probe_tells_ready_from_unready() {
 
 #[test]
 fn a_failing_liveness_probe_restarts_the_replica() {
-    let world = world();
+    let world = up();
     let before = pids(&world.status(), "alive")["alive-1"];
     let address = world.status().services["alive"].replicas[0].address.clone().unwrap();
     // Its own memory says so: another process is well again.
